@@ -1,0 +1,99 @@
+// Package batch joins concurrent callers into batches without a timer.
+//
+// While one flush is in flight the next items gather, and go together when it
+// returns. So an idle system adds no latency, and a busy one gets large batches.
+package batch
+
+import "sync"
+
+// Queue gathers items and hands them to flush in batches, in order, from one
+// goroutine at a time. That goroutine lives only while there are items.
+type Queue[T any] struct {
+	flush func([]T)
+	max   int
+	size  func(T) int
+
+	mu      sync.Mutex
+	idle    sync.Cond // signalled when running turns false
+	items   []T
+	spare   []T // the last batch's memory, used again
+	running bool
+}
+
+// New returns a queue. A batch ends before its sizes add up to more than max,
+// but has at least one item; a nil size counts every item as 1. flush must not
+// keep its slice.
+func New[T any](max int, size func(T) int, flush func([]T)) *Queue[T] {
+	q := &Queue[T]{flush: flush, max: max, size: size}
+	q.idle.L = &q.mu
+	return q
+}
+
+// Add puts an item in line and returns at once.
+func (q *Queue[T]) Add(item T) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.items = append(q.items, item)
+	if !q.running {
+		q.running = true
+		go q.run()
+	}
+}
+
+// Len returns how many items wait, without those of the batch in flight.
+func (q *Queue[T]) Len() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.items)
+}
+
+// Drain returns when every item added before the call has been flushed.
+func (q *Queue[T]) Drain() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for q.running {
+		q.idle.Wait()
+	}
+}
+
+func (q *Queue[T]) run() {
+	for {
+		q.mu.Lock()
+		if len(q.items) == 0 {
+			q.running = false
+			q.idle.Broadcast()
+			q.mu.Unlock()
+			return
+		}
+		items := q.items
+		q.items = q.spare[:0]
+		q.spare = nil
+		q.mu.Unlock()
+
+		for rest := items; len(rest) > 0; {
+			n := q.cut(rest)
+			q.flush(rest[:n])
+			rest = rest[n:]
+		}
+
+		clear(items)
+		q.mu.Lock()
+		q.spare = items
+		q.mu.Unlock()
+	}
+}
+
+// cut returns how many of the items make the next batch.
+func (q *Queue[T]) cut(items []T) int {
+	if q.size == nil {
+		return min(q.max, len(items))
+	}
+	total := 0
+	for i, item := range items {
+		total += q.size(item)
+		if total > q.max && i > 0 {
+			return i
+		}
+	}
+	return len(items)
+}

@@ -1,0 +1,55 @@
+package tasks
+
+import (
+	"context"
+	"log/slog"
+	"maps"
+)
+
+// Info is what a handler may know about its own run.
+type Info struct {
+	ID          string
+	Task        string
+	Alias       string
+	Queue       string
+	Priority    int
+	Attempt     int // from 1
+	MaxAttempts int
+	Metadata    map[string]string // a copy
+	WorkerID    string
+	// Logger adds the task's id, path and attempt to what is logged.
+	Logger *slog.Logger
+}
+
+type infoKey struct{}
+
+// infoSource is kept in the context instead of an Info, so that handlers that
+// don't ask cost nothing.
+type infoSource struct {
+	app *App
+	rec *Record
+}
+
+func withInfo(ctx context.Context, app *App, rec *Record) context.Context {
+	return context.WithValue(ctx, infoKey{}, &infoSource{app, rec})
+}
+
+// FromContext returns what is known about the run whose handler or
+// run middleware has this context. ok is false elsewhere, also
+// under Task.Call.
+func FromContext(ctx context.Context) (info Info, ok bool) {
+	s, ok := ctx.Value(infoKey{}).(*infoSource)
+	if !ok {
+		return Info{}, false
+	}
+	r := s.rec
+	info = Info{
+		ID: r.ID, Task: r.Task, Alias: r.Alias, Queue: r.Queue, Priority: r.Priority,
+		Attempt: r.Attempts(), MaxAttempts: r.MaxAttempts, Metadata: maps.Clone(r.Metadata),
+	}
+	if n := len(r.WorkerIDs); n > 0 {
+		info.WorkerID = r.WorkerIDs[n-1]
+	}
+	info.Logger = s.app.logger().With("id", r.ID, "path", r.Task, "attempt", info.Attempt)
+	return info, true
+}

@@ -1,0 +1,177 @@
+package tasks
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// defaultBackoff is the policy of a task with attempts but without a Backoff.
+const (
+	defaultBackoffBase  = time.Second
+	defaultBackoffLimit = 10 * time.Minute
+)
+
+// execute is Runtime.Execute.
+func (a *App) execute(ctx context.Context, rec *Record, done func(Outcome)) {
+	def := a.lookup(rec.Task)
+	var value json.RawMessage
+	var err error
+	returned := false
+	defer func() {
+		if !returned {
+			// Neither a return nor a recovered panic means runtime.Goexit.
+			if p := recover(); p != nil {
+				err = newPanicError(p)
+			} else {
+				err = ErrGoexit
+			}
+		}
+		done(a.decide(ctx, def, rec, value, err))
+	}()
+	switch {
+	case def == nil:
+		err = NoRetry(fmt.Errorf("%w %s", ErrUnknownTask, quote(rec.Task)))
+	default:
+		run := a.runChain(func(ctx context.Context, rec *Record) (json.RawMessage, error) {
+			return def.run(ctx, rec.Args)
+		})
+		value, err = run(withInfo(ctx, a, rec), rec)
+	}
+	returned = true
+}
+
+// decide says what becomes of an attempt that returned value and err under ctx.
+func (a *App) decide(ctx context.Context, def *definition, rec *Record, value json.RawMessage, err error) Outcome {
+	cause := context.Cause(ctx)
+	if errors.Is(cause, ErrTimeout) {
+		return a.failed(def, rec, timeoutError(rec, err))
+	}
+	if err == nil {
+		return Outcome{Kind: OutcomeSuccess, Value: value}
+	}
+	if errors.Is(cause, ErrTaskCancelled) {
+		out := Outcome{Kind: OutcomeCancel}
+		if !isContextError(err) && !errors.Is(err, ErrTaskCancelled) {
+			out.Error = attemptError(err)
+		}
+		return out
+	}
+	if errors.Is(cause, ErrWorkerStopping) && isContextError(err) {
+		return Outcome{Kind: OutcomeRetry, Error: &AttemptError{
+			Type: ErrorTypeInterrupted, Message: clean(safeText(err), maxMessage),
+		}}
+	}
+	return a.failed(def, rec, err)
+}
+
+// failed applies the error's own wish, the attempts left and the backoff policy.
+func (a *App) failed(def *definition, rec *Record, err error) Outcome {
+	var wish *directive
+	if !isPanic(err) && errors.As(err, &wish) {
+		switch wish.kind {
+		case OutcomeSnooze:
+			return Outcome{Kind: OutcomeSnooze, Delay: wish.delay}
+		case OutcomeCancel:
+			return Outcome{Kind: OutcomeCancel, Reason: clean(wish.reason, maxMessage)}
+		case OutcomeFailure:
+			return Outcome{Kind: OutcomeFailure, Error: attemptError(err)}
+		case OutcomeRetry:
+			return Outcome{Kind: OutcomeRetry, Error: attemptError(err), Delay: wish.delay}
+		case OutcomeSuccess, OutcomeRelease:
+		}
+	}
+	failure := Outcome{Kind: OutcomeFailure, Error: attemptError(err)}
+	if rec.Attempts() >= rec.MaxAttempts {
+		return failure
+	}
+	policy := Exponential(defaultBackoffBase, defaultBackoffLimit)
+	if def != nil && def.settings.backoff != nil {
+		policy = def.settings.backoff
+	}
+	var delay time.Duration
+	retry := true
+	if bad := safely(func() error {
+		delay, retry = policy(rec.Attempts(), err)
+		return nil
+	}); bad != nil {
+		a.logger().Error("Backoff policy failed; using the default", "id", rec.ID, "path", rec.Task, "error", bad)
+		delay, retry = Exponential(defaultBackoffBase, defaultBackoffLimit)(rec.Attempts(), err)
+	}
+	if !retry {
+		return failure
+	}
+	return Outcome{Kind: OutcomeRetry, Error: failure.Error, Delay: max(delay, 0)}
+}
+
+// Failed returns the outcome of an attempt that failed with err without having
+// returned: the backoff policy and the attempts left decide as usual.
+func (r *Runtime) Failed(rec *Record, err error) Outcome {
+	return r.app.failed(r.app.lookup(rec.Task), rec, err)
+}
+
+// TimeoutError returns the error of an attempt that ran over its Timeout, and
+// didn't return.
+func TimeoutError(rec *Record) error { return timeoutError(rec, nil) }
+
+func timeoutError(rec *Record, handler error) error {
+	if handler == nil || isContextError(handler) {
+		return fmt.Errorf("%w after %v", ErrTimeout, rec.Timeout)
+	}
+	// The handler's own wish (NoRetry, RetryIn) must not outlive the timeout, so
+	// only its text is kept.
+	return fmt.Errorf("%w after %v: %s", ErrTimeout, rec.Timeout, safeText(handler))
+}
+
+func isContextError(err error) bool {
+	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+}
+
+func isPanic(err error) bool {
+	var p *panicError
+	return errors.As(err, &p)
+}
+
+// attemptError makes an error into what is stored of it.
+func attemptError(err error) *AttemptError {
+	e := &AttemptError{Message: clean(safeText(err), maxMessage)}
+	var p *panicError
+	switch {
+	case errors.As(err, &p):
+		e.Type, e.Stack = ErrorTypePanic, clean(string(p.stack), maxStack)
+	case errors.Is(err, ErrGoexit):
+		e.Type = ErrorTypeGoexit
+	case errors.Is(err, ErrTimeout):
+		e.Type = ErrorTypeTimeout
+	default:
+		e.Type = clean(errorType(err), MaxName)
+	}
+	return e
+}
+
+// errorType names the type of the error below the wrappers that only add text.
+func errorType(err error) string {
+	for {
+		name := fmt.Sprintf("%T", err)
+		var inner error
+		if _, ok := err.(*directive); ok || name == "*fmt.wrapError" {
+			inner = errors.Unwrap(err)
+		}
+		if inner == nil {
+			return name
+		}
+		err = inner
+	}
+}
+
+// safeText is err's text, also where its Error method panics.
+func safeText(err error) (text string) {
+	defer func() {
+		if p := recover(); p != nil {
+			text = fmt.Sprintf("(the Error method of %T panicked: %v)", err, p)
+		}
+	}()
+	return err.Error()
+}

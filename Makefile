@@ -1,0 +1,95 @@
+# What a contributor runs. "make" alone lists the targets; .ci/run runs what a change must pass.
+#
+# Needed: Go, git, bash and, for the race detector, a C compiler. Everything else is built
+# from the Go module proxy at the versions in tools/go.mod.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+# auto: with the race detector if there is a C compiler, else without it and saying so.
+# 1: insist on it. 0: do without.
+RACE ?= auto
+# More for go test, as in: make test TESTFLAGS='-run TestClaim -v'
+TESTFLAGS ?=
+# What is tested: every module of go.work, or as in: make test PKG=./tasks/...
+PKG ?= work
+BENCH ?= .
+BENCHTIME ?= 1s
+BENCHCOUNT ?= 1
+FUZZTIME ?= 10s
+# The examples that end by themselves; "make examples" builds all and runs these.
+RUN_EXAMPLES ?= quickstart
+
+# Modules of the workspace as folders, and all modules including tools.
+WORK_MODULES = $(shell sed -n 's|^[[:space:]]*\(\.[^[:space:]]*\)[[:space:]]*$$|\1|p' go.work)
+ALL_MODULES = $(WORK_MODULES) ./tools
+TOOLS := bin/.tools
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
+
+.PHONY: test
+test: ## Test every module: race detector, shuffled; RACE=0, PKG=./tasks/..., TESTFLAGS='-run X'
+	@race=$(RACE); \
+	cc=$$(go env CC); \
+	if [ "$$race" != 0 ] && ! command -v "$${cc%% *}" >/dev/null; then \
+		if [ "$$race" = 1 ]; then \
+			echo "make test: the race detector needs a C compiler, and '$$cc' is not there. Install gcc or clang, or run: make test RACE=0" >&2; \
+			exit 1; \
+		fi; \
+		without="NOT TESTED FOR RACES: the race detector needs a C compiler, and '$$cc' is not there."; \
+		echo "$$without" >&2; \
+		race=0; \
+	fi; \
+	flags=(-shuffle=on -timeout 5m); \
+	if [ "$$race" != 0 ]; then flags+=(-race); export CGO_ENABLED=1; fi; \
+	echo "go test $${flags[*]} $(TESTFLAGS) $(PKG)"; \
+	status=0; \
+	go test "$${flags[@]}" $(TESTFLAGS) $(PKG) 2>&1 | awk -f .ci/summary.awk || status=$$?; \
+	if [ -n "$${without:-}" ]; then echo "$$without" >&2; fi; \
+	exit $$status
+
+.PHONY: lint
+lint: $(TOOLS) ## Run the linters of .golangci.yml over every module
+	bin/golangci-lint run $(addsuffix /...,$(WORK_MODULES))
+
+.PHONY: fmt
+fmt: $(TOOLS) ## Format the code: gofumpt, goimports
+	bin/golangci-lint fmt $(addsuffix /...,$(WORK_MODULES))
+
+.PHONY: bench
+bench: ## Benchmark the root module: BENCH=regexp, BENCHTIME=1s, BENCHCOUNT=6 (for bin/benchstat)
+	go test -run '^$$' -bench '$(BENCH)' -benchmem -benchtime $(BENCHTIME) -count $(BENCHCOUNT) ./...
+
+.PHONY: fuzz
+fuzz: ## Fuzz every target for FUZZTIME (10s)
+	@.ci/fuzz $(FUZZTIME)
+
+.PHONY: examples
+examples: ## Build every example and run the quickstart
+	@.ci/examples $(RUN_EXAMPLES)
+
+.PHONY: tidy-check
+tidy-check: ## Check that go.mod and go.sum of every module are tidy
+	@status=0; \
+	for dir in $(ALL_MODULES); do \
+		echo "go mod tidy -diff ($$dir)"; \
+		GOWORK=off go -C "$$dir" mod tidy -diff || status=1; \
+	done; \
+	exit $$status
+
+.PHONY: tools
+tools: $(TOOLS) ## Build golangci-lint, gofumpt and benchstat into bin/
+
+# Installed by hand rather than run with "go tool", which a workspace refuses for another module's tools.
+$(TOOLS): tools/go.mod tools/go.sum
+	@echo "building the tools into bin/ (once, a few minutes)"
+	@GOWORK=off GOBIN="$$PWD/bin" go -C tools install tool
+	@touch $@
+
+.PHONY: clean
+clean: ## Remove what was built here
+	rm -rf bin
+	go clean -testcache

@@ -1,0 +1,41 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/sideman-go/sideman/tasks"
+)
+
+// handlerCtx is a handler's context: one that ends with a cause, and that tells a
+// deadline without having a timer of its own.
+type handlerCtx struct {
+	context.Context // from context.WithCancelCause
+	deadline        time.Time
+}
+
+// Deadline returns when the attempt times out.
+func (c *handlerCtx) Deadline() (time.Time, bool) { return c.deadline, !c.deadline.IsZero() }
+
+// Err returns context.DeadlineExceeded after a timeout, and otherwise what the
+// context inside does.
+func (c *handlerCtx) Err() error {
+	err := c.Context.Err()
+	if err != nil && errors.Is(context.Cause(c.Context), tasks.ErrTimeout) {
+		return context.DeadlineExceeded
+	}
+	return err
+}
+
+// sleep waits for d and reports whether ctx was not over before.
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return ctx.Err() == nil
+	case <-ctx.Done():
+		return false
+	}
+}

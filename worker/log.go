@@ -1,0 +1,139 @@
+package worker
+
+import (
+	"context"
+	"log/slog"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/sideman-go/sideman/tasks"
+)
+
+func (w *Worker) logStart() {
+	w.log.Info("Starting worker", "worker_id", w.opts.WorkerID, "queues", strings.Join(w.opts.Queues, ","),
+		"backend", w.opts.Backend, "concurrency", w.opts.Concurrency)
+}
+
+func (w *Worker) logStop(err error) {
+	s := w.Stats()
+	attrs := []slog.Attr{
+		slog.String("worker_id", w.opts.WorkerID), slog.Duration("after", time.Since(w.started)),
+		slog.Int64("claimed", s.Claimed), slog.Int64("succeeded", s.Succeeded), slog.Int64("failed", s.Failed),
+		slog.Int64("retried", s.Retried), slog.Int64("snoozed", s.Snoozed), slog.Int64("cancelled", s.Cancelled),
+		slog.Int64("released", s.Released), slog.Int64("lost_leases", s.LostLeases),
+		slog.Int64("abandoned", s.Abandoned), slog.Int64("settle_errors", s.SettleErrors),
+	}
+	level := slog.LevelInfo
+	if err != nil {
+		level = slog.LevelError
+		attrs = append(attrs, slog.Any("error", err))
+	}
+	w.log.LogAttrs(w.base, level, "Stopped worker", attrs...)
+}
+
+func (w *Worker) logBatchEnd() {
+	w.log.Info("No more tasks to run for worker_id=" + w.opts.WorkerID + " - exiting gracefully.")
+}
+
+func (w *Worker) logMaxTasks() {
+	w.log.Info("Run maximum tasks (" + strconv.Itoa(w.opts.MaxTasks) + ") on worker=" + w.opts.WorkerID + " - exiting gracefully.")
+}
+
+func (w *Worker) enabled(level slog.Level) bool { return w.log.Enabled(context.Background(), level) }
+
+func (w *Worker) logRunning(j *job) {
+	if !w.enabled(slog.LevelInfo) {
+		return
+	}
+	w.log.LogAttrs(&j.ctx, slog.LevelInfo, "Task", slog.String("id", j.rec.ID), slog.String("path", j.rec.Task),
+		slog.String("state", string(tasks.Running)), slog.Int("attempt", j.lease.Attempt))
+}
+
+// logSettled writes the line of an outcome that was stored.
+func (w *Worker) logSettled(j *job, status tasks.Status) {
+	level := slog.LevelInfo
+	switch {
+	case j.began.IsZero() && status == tasks.Ready:
+		level = slog.LevelDebug // given back unstarted
+	case status == tasks.Failed:
+		level = slog.LevelError
+	case status == tasks.Ready && j.out.Kind != tasks.OutcomeSnooze:
+		level = slog.LevelWarn
+	}
+	if !w.enabled(level) {
+		return
+	}
+	attrs := make([]slog.Attr, 0, 10)
+	attrs = append(attrs, slog.String("id", j.rec.ID), slog.String("path", j.rec.Task),
+		slog.String("state", string(status)), slog.Int("attempt", j.lease.Attempt))
+	if !j.began.IsZero() {
+		attrs = append(attrs, slog.Duration("took", j.took))
+	}
+	if e := j.out.Error; e != nil {
+		attrs = append(attrs, slog.String("error_type", e.Type), slog.String("error", e.Message))
+		if e.Stack != "" {
+			attrs = append(attrs, slog.String("stack", e.Stack))
+		}
+	}
+	switch status {
+	case tasks.Ready:
+		attrs = append(attrs, slog.String("outcome", string(j.out.Kind)), slog.Duration("delay", j.out.Delay))
+	case tasks.Cancelled:
+		reason := j.out.Reason
+		if reason == "" {
+			reason = j.reason
+		}
+		attrs = append(attrs, slog.String("reason", reason))
+	case tasks.Running, tasks.Successful, tasks.Failed:
+	}
+	w.log.LogAttrs(w.base, level, "Task", attrs...)
+}
+
+func (w *Worker) logLost(j *job) {
+	w.log.Warn("Task lost its lease, its outcome isn't stored",
+		"id", j.rec.ID, "path", j.rec.Task, "attempt", j.lease.Attempt)
+}
+
+const (
+	unknownEvery = time.Minute
+	maxUnknown   = 1000
+)
+
+// unknownTasks keeps the log of undefined tasks to one line a minute and name.
+type unknownTasks struct {
+	mu   sync.Mutex
+	seen map[string]time.Time
+}
+
+func (u *unknownTasks) saw(w *Worker, rec *tasks.Record) {
+	if !u.due(rec.Task, time.Now()) {
+		return
+	}
+	w.log.Warn("Task isn't defined here, it is put back", "worker_id", w.opts.WorkerID,
+		"id", rec.ID, "path", rec.Task, "queue", rec.Queue, "delay", w.opts.UnknownDelay)
+}
+
+func (u *unknownTasks) due(name string, now time.Time) bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if last, ok := u.seen[name]; ok && now.Sub(last) < unknownEvery {
+		return false
+	}
+	if u.seen == nil {
+		u.seen = make(map[string]time.Time)
+	}
+	if len(u.seen) >= maxUnknown {
+		for k, last := range u.seen {
+			if now.Sub(last) >= unknownEvery {
+				delete(u.seen, k)
+			}
+		}
+		if len(u.seen) >= maxUnknown {
+			return false // enough was said this minute
+		}
+	}
+	u.seen[name] = now
+	return true
+}

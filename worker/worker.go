@@ -1,0 +1,248 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/sideman-go/sideman/internal/batch"
+	"github.com/sideman-go/sideman/tasks"
+)
+
+// ErrInterrupted is matched by the error of a Run that cut handlers off: because
+// of Abort, or because the grace was over.
+var ErrInterrupted = errors.New("worker: tasks were interrupted")
+
+// ErrUnsettled is matched by the error of a Run that ended before the store took
+// every outcome. The store takes the records back when their leases run out.
+var ErrUnsettled = errors.New("worker: outcomes were not stored")
+
+var errUsed = errors.New("worker: Run was called before; make another worker")
+
+// settleBatch is how many outcomes go to the store at a time at most.
+const settleBatch = 1000
+
+// Worker runs the tasks of an App from one backend. It works once: Run is called
+// once. All its methods are safe for concurrent use.
+type Worker struct {
+	app   *tasks.App
+	asked Options
+
+	ran       atomic.Bool
+	stopping  chan struct{} // closed by Stop
+	aborting  chan struct{} // closed by Abort
+	stopOnce  sync.Once
+	abortOnce sync.Once
+
+	// Set by Run before anything else starts.
+	opts    Options
+	rt      *tasks.Runtime
+	store   tasks.Store
+	notify  bool // the store's Wait needs no polling
+	hooked  bool
+	host    string
+	started time.Time
+	log     *slog.Logger
+	outage  outage
+	unknown unknownTasks
+	count   counters
+	kick    chan struct{} // tells the dispatcher that something has changed
+
+	base       context.Context // the values of Run's context; never ends
+	stopCtx    context.Context // ends at Stop
+	claimCtx   context.Context // for claims: ends a little after Stop
+	storeCtx   context.Context // for settling: ends when the worker gives up
+	endStore   context.CancelFunc
+	upkeepCtx  context.Context // for renewing and the like: ends when all is settled
+	settles    *batch.Queue[*job]
+	finishes   *batch.Queue[*tasks.Record] // records whose Finished hooks are due
+	handlerEnd chan struct{}               // told, if the worker stops, when a handler ends
+
+	mu          sync.Mutex
+	jobs        []*job // every record that is held: buffered, running or unsettled
+	buffer      fifo   // claimed, and waiting for a slot
+	running     int
+	unsettled   int
+	left        int // attempts that may still be begun; negative means no limit
+	halted      bool
+	interrupted int
+	unstored    int
+	fatal       error
+	turnover    turnover
+	lowWater    int // a handler's end wakes the dispatcher if the buffer has no more
+	deadlines   deadlines
+	wakeIdle    context.CancelFunc // ends the dispatcher's wait, in batch mode
+}
+
+// New returns a worker for one of the App's backends. Run says what is wrong with
+// the options, if anything is.
+func New(app *tasks.App, options Options) *Worker {
+	return &Worker{
+		app:        app,
+		asked:      options,
+		stopping:   make(chan struct{}),
+		aborting:   make(chan struct{}),
+		kick:       make(chan struct{}, 1),
+		handlerEnd: make(chan struct{}, 1),
+	}
+}
+
+// Stop asks the worker to end gracefully, as the end of Run's context does, and
+// returns at once. Running handlers have Options.Grace to finish.
+func (w *Worker) Stop() { w.stopOnce.Do(func() { close(w.stopping) }) }
+
+// Abort asks the worker to end now, and returns at once: the contexts of running
+// handlers end with cause tasks.ErrWorkerStopping.
+func (w *Worker) Abort() {
+	w.abortOnce.Do(func() { close(w.aborting) })
+	w.Stop()
+}
+
+// Run works until ctx ends, Stop or Abort is called, or there is nothing more to
+// do (Options.Batch, Options.MaxTasks). It first looks at the options and at the
+// App's definitions and returns all that is wrong with them, joined.
+//
+// It returns nil after a graceful end. Otherwise its error matches what happened:
+// ErrInterrupted, ErrUnsettled, or tasks.ErrClosed if the backend was closed under
+// the worker. It can be called once; a second call is an error.
+func (w *Worker) Run(ctx context.Context) error {
+	if !w.ran.CompareAndSwap(false, true) {
+		return errUsed
+	}
+	if err := w.prepare(ctx); err != nil {
+		return err
+	}
+	stopCtx, stop := context.WithCancel(w.base)
+	defer stop()
+	w.stopCtx = stopCtx
+	claimCtx, endClaims := context.WithCancel(w.base)
+	defer endClaims()
+	w.claimCtx = claimCtx
+	w.storeCtx, w.endStore = context.WithCancel(w.base)
+	defer w.endStore()
+	upkeepCtx, endUpkeep := context.WithCancel(w.base)
+	defer endUpkeep()
+	w.upkeepCtx = upkeepCtx
+
+	if ctx.Err() != nil {
+		w.Stop()
+		stop()
+	}
+	over := make(chan struct{}) // the dispatcher has ended
+	var helpers sync.WaitGroup
+	helpers.Go(func() {
+		select {
+		case <-ctx.Done():
+			w.Stop()
+		case <-w.stopping:
+		case <-over:
+		}
+		stop()
+		w.releaseBuffer()
+		// A claim in flight may have been granted, so it isn't cut off at once.
+		t := time.NewTimer(stopClaim)
+		defer t.Stop()
+		select {
+		case <-w.aborting:
+		case <-t.C:
+		case <-over:
+		}
+		endClaims()
+	})
+
+	w.logStart()
+	var upkeep sync.WaitGroup
+	upkeep.Go(w.renewLoop)
+	upkeep.Go(w.beatLoop)
+	upkeep.Go(w.sweepLoop)
+	if n, ok := tasks.As[tasks.CancelNotifier](w.store); ok {
+		upkeep.Go(func() { w.notifyLoop(n) })
+	}
+
+	w.dispatch()
+	close(over)
+	helpers.Wait()
+	err := w.shutdown()
+	endUpkeep()
+	upkeep.Wait()
+	w.stopDeadlines()
+	w.lastBeat()
+	w.logStop(err)
+	return err
+}
+
+// prepare finds out whether the worker can run, before anything happens.
+func (w *Worker) prepare(ctx context.Context) error {
+	alias := w.asked.Backend
+	if alias == "" {
+		alias = tasks.DefaultAlias
+	}
+	rt, err := w.app.Runtime(alias)
+	if err != nil {
+		_, also := w.asked.resolve(nil)
+		return errors.Join(err, also, w.app.Validate())
+	}
+	store, err := rt.Store()
+	opts, bad := w.asked.resolve(rt.Queues())
+	if err := errors.Join(err, bad, rt.Validate()); err != nil {
+		return err
+	}
+	opts.Backend = alias
+	w.mu.Lock() // Stats and signal handlers may look already
+	defer w.mu.Unlock()
+	w.opts, w.rt, w.store = opts, rt, store
+	w.notify = rt.Backend().Capabilities().Has(tasks.CapNotify)
+	w.hooked = rt.Hooked()
+	w.host, _ = os.Hostname()
+	w.started = time.Now()
+	w.log = opts.Logger
+	if w.log == nil {
+		w.log = rt.Logger()
+	}
+	w.outage.w = w
+	w.base = context.WithoutCancel(ctx)
+	w.left = -1
+	if opts.MaxTasks > 0 {
+		w.left = opts.MaxTasks
+	}
+	w.turnover.at = w.started
+	w.settles = batch.New(settleBatch, nil, w.settleAll)
+	w.finishes = batch.New(settleBatch, nil, w.fireFinished)
+	return nil
+}
+
+// logger is the worker's once Run has begun.
+func (w *Worker) logger() *slog.Logger {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	switch {
+	case w.log != nil:
+		return w.log
+	case w.asked.Logger != nil:
+		return w.asked.Logger
+	}
+	return slog.Default()
+}
+
+// fail ends the worker for good, because the store can't be used any more.
+func (w *Worker) fail(err error) {
+	w.mu.Lock()
+	if w.fatal == nil {
+		w.fatal = fmt.Errorf("worker: backend %q: %w", w.opts.Backend, err)
+	}
+	w.mu.Unlock()
+	w.Abort()
+}
+
+// poke wakes the dispatcher if it waits for a slot.
+func (w *Worker) poke() {
+	select {
+	case w.kick <- struct{}{}:
+	default:
+	}
+}

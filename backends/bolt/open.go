@@ -1,0 +1,224 @@
+package bolt
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"time"
+
+	"go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
+
+	"github.com/sideman-go/sideman/tasks"
+)
+
+// Open opens the file at o.Path, or creates it, and owns it: Close closes it. One
+// process at a time can have it open. Another that tries gets an error that wraps
+// tasks.ErrUnavailable within o.LockTimeout.
+//
+// Records that were RUNNING when the last process ended without settling them are
+// taken back at once, as if their leases had run out; Recovered counts them.
+func Open(ctx context.Context, o Options) (*Backend, error) {
+	if err := o.check(true); err != nil {
+		return nil, err
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	db, file, err := openFile(ctx, &o)
+	if err != nil {
+		return nil, err
+	}
+	b := newBackend(db, o.Path, &o)
+	b.file = file
+	if err := b.start(ctx); err != nil {
+		_ = b.Close(context.WithoutCancel(ctx))
+		return nil, err
+	}
+	return b, nil
+}
+
+// New uses a database that is open, and leaves it open: close the backend first
+// and then the database. A nil o means the defaults.
+//
+// Several backends may use one database; each sees what the others do within half
+// a second. Whether a RUNNING record was left behind by a process that is gone
+// can't be known here, so the leases of such records have to run out.
+//
+// The durability is the database's: with NoSync set on it, a crash loses writes.
+// Its NoFreelistSync and FreelistMapType options make writes faster.
+func New(db *bbolt.DB, o *Options) (*Backend, error) {
+	if o == nil {
+		o = &Options{}
+	}
+	if err := o.check(false); err != nil {
+		return nil, err
+	}
+	if db == nil {
+		return nil, fmt.Errorf("%w: bolt.New needs a database", tasks.ErrInvalidConfig)
+	}
+	if db.IsReadOnly() {
+		return nil, fmt.Errorf("%w: the database %s was opened read-only", tasks.ErrInvalidConfig, db.Path())
+	}
+	b := newBackend(db, db.Path(), o)
+	if err := b.layout(); err != nil {
+		return nil, err
+	}
+	return b, nil
+}
+
+// start prepares a file that is ours alone.
+func (b *Backend) start(ctx context.Context) error {
+	if err := b.layout(); err != nil {
+		return err
+	}
+	return b.recover(ctx)
+}
+
+// layout makes the buckets of a new file, and refuses a file that this program
+// doesn't understand.
+func (b *Backend) layout() error {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	there := false
+	err := b.view(func(t *txn) error {
+		top := t.tx.Bucket([]byte(topBucket))
+		there = top != nil
+		if !there {
+			return nil
+		}
+		return b.checkFormat(top)
+	})
+	if err != nil || there {
+		return err
+	}
+	t, err := b.begin(true)
+	if err != nil {
+		return err
+	}
+	err = b.guard(func() error {
+		if err := create(t); err != nil {
+			return err
+		}
+		return t.tx.Commit()
+	})
+	_ = b.rollback(t)
+	return b.explain(err)
+}
+
+func (b *Backend) checkFormat(top *bbolt.Bucket) error {
+	if top == nil {
+		return fmt.Errorf("%w: %s: the bucket %q is missing", tasks.ErrDamaged, b.path, topBucket)
+	}
+	meta := top.Bucket([]byte(bucketName(bktMeta)))
+	if meta == nil {
+		return fmt.Errorf("%w: %s: the bucket %q has no format version", tasks.ErrDamaged, b.path, topBucket)
+	}
+	v := meta.Get([]byte(keyFormat))
+	if len(v) != 4 {
+		return fmt.Errorf("%w: %s: the bucket %q has no format version", tasks.ErrDamaged, b.path, topBucket)
+	}
+	version := binary.BigEndian.Uint32(v)
+	if version > formatVersion {
+		return fmt.Errorf("%w: %s has format %d, and this program knows up to format %d: use a newer version of it",
+			tasks.ErrUnavailable, b.path, version, formatVersion)
+	}
+	for i := range bktN {
+		if top.Bucket([]byte(bucketName(i))) == nil {
+			return fmt.Errorf("%w: %s: the bucket %s/%s is missing", tasks.ErrDamaged, b.path, topBucket, bucketName(i))
+		}
+	}
+	return nil
+}
+
+func create(t *txn) error {
+	top, err := t.tx.CreateBucketIfNotExists([]byte(topBucket))
+	if err != nil {
+		return err
+	}
+	for i := range bktN {
+		if _, err := top.CreateBucketIfNotExists([]byte(bucketName(i))); err != nil {
+			return err
+		}
+	}
+	meta := t.b(bktMeta)
+	if err := meta.Put([]byte(keyFormat), binary.BigEndian.AppendUint32(nil, formatVersion)); err != nil {
+		return err
+	}
+	return meta.Put([]byte(keyCreated), []byte(t.now.UTC().Format(time.RFC3339Nano)))
+}
+
+// openFile opens the database. bbolt would wait for the lock without regard to
+// ctx, and looks at damaged pages on a goroutine whose panics nobody can stop; so
+// both are done before it comes to that.
+func openFile(ctx context.Context, o *Options) (db *bbolt.DB, file *os.File, err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if p := recover(); p != nil {
+			db, err = nil, fmt.Errorf("%w: %s: %v", tasks.ErrDamaged, o.Path, p)
+		}
+		if err != nil && file != nil {
+			_ = file.Close() // lets go of the lock too
+		}
+	}()
+	if err := pathFault(o.Path); err != nil {
+		return nil, nil, err
+	}
+	options := &bbolt.Options{
+		Timeout:        max(o.lockTimeout(), time.Millisecond),
+		NoFreelistSync: true,
+		FreelistType:   bbolt.FreelistMapType,
+		MaxSize:        int(o.MaxSize),
+		NoStatistics:   true,
+		OpenFile: func(name string, flag int, mode os.FileMode) (*os.File, error) {
+			f, err := os.OpenFile(name, flag, mode)
+			if err != nil {
+				return nil, err
+			}
+			if err = lockFile(ctx, f, o.lockTimeout()); err == nil {
+				err = inspectFile(f)
+			}
+			if err != nil {
+				_ = f.Close()
+				return nil, err
+			}
+			file = f
+			return f, nil
+		},
+	}
+	db, err = bbolt.Open(o.Path, 0o600, options)
+	switch {
+	case err == nil:
+		return db, file, nil
+	case errors.Is(err, errLocked), errors.Is(err, bolterrors.ErrTimeout):
+		return nil, file, fmt.Errorf("%w: %s is locked: %s has it open", tasks.ErrUnavailable, o.Path, holder(o.Path))
+	case errors.Is(err, tasks.ErrDamaged), errors.Is(err, bolterrors.ErrInvalid),
+		errors.Is(err, bolterrors.ErrVersionMismatch), errors.Is(err, bolterrors.ErrChecksum):
+		return nil, file, fmt.Errorf("%w: %s: %w", tasks.ErrDamaged, o.Path, err)
+	case ctx.Err() != nil:
+		return nil, file, ctx.Err()
+	}
+	return nil, file, fmt.Errorf("%w: %w", tasks.ErrUnavailable, err)
+}
+
+// pathFault explains what the system's own errors would leave in the dark.
+func pathFault(path string) error {
+	info, err := os.Stat(path)
+	switch {
+	case err == nil && info.IsDir():
+		return fmt.Errorf("%w: %s is a directory, not a file", tasks.ErrUnavailable, path)
+	case err == nil && !info.Mode().IsRegular():
+		return fmt.Errorf("%w: %s is not a regular file", tasks.ErrUnavailable, path)
+	case errors.Is(err, os.ErrNotExist):
+		dir := filepath.Dir(path)
+		if _, err := os.Stat(dir); errors.Is(err, os.ErrNotExist) {
+			return fmt.Errorf("%w: %s can't be created: there is no directory %s", tasks.ErrUnavailable, path, dir)
+		}
+	}
+	return nil
+}
+
+var errLocked = errors.New("locked")

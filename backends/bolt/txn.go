@@ -1,0 +1,250 @@
+package bolt
+
+import (
+	"encoding/binary"
+	"fmt"
+	"time"
+
+	"go.etcd.io/bbolt"
+
+	"github.com/sideman-go/sideman/tasks"
+	"github.com/sideman-go/sideman/tasks/lifecycle"
+)
+
+// txn is a transaction on our buckets. It keeps the indexes and counters in step
+// with the records, and gathers what is to be announced once it is committed.
+type txn struct {
+	tx   *bbolt.Tx
+	file string
+	keep lifecycle.Retention
+	now  time.Time
+
+	top    *bbolt.Bucket
+	bkt    [bktN]*bbolt.Bucket
+	writes int // Put and Delete calls, to know whether an op has left a trace
+	counts map[string]int64
+	news   news
+}
+
+// news is what others wait for and a commit makes true.
+type news struct {
+	ready   bool // a record became READY or a queue was resumed
+	finals  []*envelope
+	gone    []string // ids of records that were deleted before they were final
+	cancels []cancelNote
+}
+
+type cancelNote struct{ id, reason string }
+
+// b returns a bucket; each is looked up once per transaction.
+func (t *txn) b(i int) *bbolt.Bucket {
+	if t.bkt[i] == nil {
+		if t.top == nil {
+			t.top = t.tx.Bucket([]byte(topBucket))
+		}
+		if t.top != nil {
+			t.bkt[i] = t.top.Bucket([]byte(bucketName(i)))
+		}
+		if t.bkt[i] == nil {
+			// A panic, as bbolt itself does for damage: it ends up as ErrDamaged.
+			panic(fmt.Sprintf("bucket %s/%s is missing", topBucket, bucketName(i)))
+		}
+	}
+	return t.bkt[i]
+}
+
+func (t *txn) put(i int, key, value []byte) error {
+	t.writes++
+	return t.b(i).Put(key, value)
+}
+
+func (t *txn) del(i int, key []byte) error {
+	t.writes++
+	return t.b(i).Delete(key)
+}
+
+// load reads a record, or returns nil if there is none.
+func (t *txn) load(id string) (*envelope, error) {
+	b := t.raw(id)
+	if b == nil {
+		return nil, nil
+	}
+	e, err := decode(id, b)
+	if err != nil {
+		return nil, t.damaged(id, err)
+	}
+	return e, nil
+}
+
+// raw returns the stored form of a record, which is only valid in this
+// transaction and until the record is written.
+func (t *txn) raw(id string) []byte {
+	if id == "" || len(id) > bbolt.MaxKeySize {
+		return nil
+	}
+	return t.b(bktRecords).Get([]byte(id))
+}
+
+// loadArgs completes a record whose arguments are kept apart.
+func (t *txn) loadArgs(e *envelope) error {
+	if !e.farArgs || e.rec.Args != nil {
+		return nil
+	}
+	args := t.b(bktArgs).Get([]byte(e.rec.ID))
+	if args == nil {
+		return t.damaged(e.rec.ID, errNoArgs)
+	}
+	e.rec.Args = append([]byte{}, args...)
+	return nil
+}
+
+func (t *txn) damaged(id string, err error) error {
+	return fmt.Errorf("%w: record %q in %s: %w", tasks.ErrDamaged, id, t.file, err)
+}
+
+// whole loads a record with its arguments, for a reader.
+func (t *txn) whole(id string) (*tasks.Record, error) {
+	e, err := t.load(id)
+	if err != nil {
+		return nil, err
+	}
+	if e == nil {
+		return nil, tasks.ErrResultNotFound
+	}
+	if err := t.loadArgs(e); err != nil {
+		return nil, err
+	}
+	return &e.rec, nil
+}
+
+// update changes a stored record and moves it in the indexes. change gets the
+// record as it is, and reports whether it is to be deleted.
+func (t *txn) update(e *envelope, change func(r *tasks.Record) (gone bool)) error {
+	if err := t.unindex(e); err != nil {
+		return err
+	}
+	was := e.rec.Status
+	gone := change(&e.rec)
+	final := e.rec.Status.Final()
+	if final && !was.Final() {
+		if at, atOnce := t.keep.PruneAt(&e.rec); atOnce {
+			gone = true
+		} else {
+			e.until = at
+		}
+		if gone {
+			_ = t.loadArgs(e) // for who waits for it: there will be nothing to read
+		}
+		t.news.finals = append(t.news.finals, e)
+	} else if gone && !was.Final() {
+		t.news.gone = append(t.news.gone, e.rec.ID)
+	}
+	if gone {
+		return t.remove(e)
+	}
+	return t.store(e)
+}
+
+// store writes a record that isn't in the indexes, and its place in them.
+func (t *txn) store(e *envelope) error {
+	if !e.rec.Status.Final() && e.rec.Status != tasks.Running {
+		e.until = time.Time{}
+	}
+	if err := t.index(e); err != nil {
+		return err
+	}
+	return t.put(bktRecords, []byte(e.rec.ID), e.encode(make([]byte, 0, sizeHint(&e.rec))))
+}
+
+// remove deletes a record that isn't in the indexes.
+func (t *txn) remove(e *envelope) error {
+	if e.farArgs {
+		if err := t.del(bktArgs, []byte(e.rec.ID)); err != nil {
+			return err
+		}
+	}
+	return t.del(bktRecords, []byte(e.rec.ID))
+}
+
+func (t *txn) index(e *envelope) error {
+	r := &e.rec
+	t.count(r.Queue, statusCode(r.Status), r.Task, 1)
+	switch r.Status {
+	case tasks.Ready:
+		t.news.ready = true
+		if err := t.put(bktReady, readyKey(r.Queue, levelOf(r.Priority), r.DueAt(), r.ID), nil); err != nil {
+			return err
+		}
+		if canExpire(r) {
+			return t.put(bktExpiry, timeKey(r.ExpiresAt, r.ID), nil)
+		}
+		return nil
+	case tasks.Running:
+		return t.put(bktLeases, timeKey(e.until, r.ID), nil)
+	default:
+		return t.put(bktFinal, timeKey(e.until, r.ID), finalValue(r))
+	}
+}
+
+func (t *txn) unindex(e *envelope) error {
+	r := &e.rec
+	t.count(r.Queue, statusCode(r.Status), r.Task, -1)
+	switch r.Status {
+	case tasks.Ready:
+		if err := t.del(bktReady, readyKey(r.Queue, levelOf(r.Priority), r.DueAt(), r.ID)); err != nil {
+			return err
+		}
+		if canExpire(r) {
+			return t.del(bktExpiry, timeKey(r.ExpiresAt, r.ID))
+		}
+		return nil
+	case tasks.Running:
+		return t.del(bktLeases, timeKey(e.until, r.ID))
+	default:
+		return t.del(bktFinal, timeKey(e.until, r.ID))
+	}
+}
+
+// canExpire says whether a READY record belongs in the expiry index: what
+// lifecycle.Expired says, apart from the time.
+func canExpire(r *tasks.Record) bool { return !r.ExpiresAt.IsZero() && len(r.WorkerIDs) == 0 }
+
+// count notes a change of a counter; writeCounts writes them all at the end.
+func (t *txn) count(queue string, status byte, task string, n int64) {
+	if t.counts == nil {
+		t.counts = make(map[string]int64, 4)
+	}
+	t.counts[string(countKey(queue, status, task))] += n
+}
+
+func (t *txn) writeCounts() error {
+	for k, n := range t.counts {
+		if n == 0 {
+			continue
+		}
+		key := []byte(k)
+		if old := t.b(bktCounts).Get(key); len(old) == 8 {
+			n += int64(binary.BigEndian.Uint64(old))
+		}
+		var err error
+		if n == 0 {
+			err = t.del(bktCounts, key)
+		} else {
+			err = t.put(bktCounts, key, binary.BigEndian.AppendUint64(nil, uint64(n)))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	t.counts = nil
+	return nil
+}
+
+// sizeHint is about the length of a stored record.
+func sizeHint(r *tasks.Record) int {
+	n := 160 + len(r.Args) + len(r.Value) + 48*len(r.WorkerIDs)
+	for i := range r.Errors {
+		n += 64 + len(r.Errors[i].Message) + len(r.Errors[i].Stack)
+	}
+	return n
+}

@@ -151,13 +151,23 @@ func attemptError(err error) *AttemptError {
 	return e
 }
 
-// errorType names the type of the error below the wrappers that only add text.
+// errorType names the type of the error below the wrappers that only add text. Of
+// several errors wrapped by one fmt.Errorf the last counts, which is where causes
+// stand.
 func errorType(err error) string {
 	for {
 		name := fmt.Sprintf("%T", err)
 		var inner error
-		if _, ok := err.(*directive); ok || name == "*fmt.wrapError" {
+		switch name {
+		case "*fmt.wrapError":
 			inner = errors.Unwrap(err)
+		case "*fmt.wrapErrors":
+			if several, ok := err.(interface{ Unwrap() []error }); ok && len(several.Unwrap()) > 0 {
+				inner = several.Unwrap()[len(several.Unwrap())-1]
+			}
+		}
+		if d, ok := err.(*directive); ok { //nolint:errorlint // only this level is asked about
+			inner = d.err
 		}
 		if inner == nil {
 			return name

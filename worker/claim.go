@@ -106,15 +106,15 @@ func (w *Worker) want() (int, dispatchState) {
 	if held > w.lowWater {
 		n = 0 // enough for now: claim more at a time later
 	}
-	n = min(n, w.maxUnsettled()-w.unsettled-w.finishes.Len())
+	n = min(n, w.maxHeld()-len(w.jobs)-w.finishes.Len())
 	if w.left >= 0 {
 		n = min(n, w.left)
 	}
 	return max(n, 0), state
 }
 
-// maxUnsettled bounds what is kept in memory while the store takes no outcomes.
-func (w *Worker) maxUnsettled() int {
+// maxHeld bounds what is kept in memory while the store takes no outcomes.
+func (w *Worker) maxHeld() int {
 	return max(64, 2*(w.opts.Concurrency+w.opts.LookAhead))
 }
 

@@ -16,7 +16,7 @@ import (
 )
 
 // memory is a store in memory, built on package lifecycle, that goes wrong on
-// demand. Its exported-looking switches are set under mu, through set.
+// demand.
 type memory struct {
 	caps tasks.Capability
 
@@ -40,11 +40,10 @@ type memory struct {
 	idleWait  bool                             // Wait returns at once, for nothing
 
 	// What was seen.
-	calls    map[string]int
-	claims   []tasks.ClaimRequest
-	settled  []tasks.Outcome
-	stopped  []string
-	mostHeld int
+	calls   map[string]int
+	claims  []tasks.ClaimRequest
+	settled []tasks.Outcome
+	stopped []string
 }
 
 const allCaps = tasks.CapResults | tasks.CapDefer | tasks.CapPriority | tasks.CapWorker |
@@ -231,7 +230,6 @@ func (m *memory) Claim(ctx context.Context, req tasks.ClaimRequest) ([]tasks.Cla
 	} else {
 		m.ready = append(skipped, m.ready[i:]...)
 	}
-	m.mostHeld = max(m.mostHeld, len(m.leases))
 	return claimed, nil
 }
 

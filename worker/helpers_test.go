@@ -54,10 +54,11 @@ line:
 	return found
 }
 
-func (l *journal) all() string {
+// tail returns the last lines.
+func (l *journal) tail() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return strings.Join(l.lines, "\n")
+	return strings.Join(l.lines[max(len(l.lines)-20, 0):], "\n")
 }
 
 // env is an App on a store, and a log.
@@ -87,7 +88,7 @@ func newEnv(t *testing.T, b tasks.Backend, m *memory) *env {
 	}
 	t.Cleanup(func() {
 		if t.Failed() {
-			t.Log("log:\n" + e.log.all())
+			t.Log("end of the log:\n" + e.log.tail())
 		}
 	})
 	return e

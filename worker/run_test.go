@@ -479,8 +479,11 @@ func TestIdleWorkerStartsAtOnce(t *testing.T) {
 					e.store.caps &^= tasks.CapNotify
 					bound = 300 * time.Millisecond // the poll interval
 				}
+				var mu sync.Mutex
 				var waits []time.Duration
 				task := tasks.Define(e.app, "t", func(_ context.Context, at time.Time) (int, error) {
+					mu.Lock()
+					defer mu.Unlock()
 					waits = append(waits, time.Since(at))
 					return 0, nil
 				})

@@ -131,7 +131,11 @@ func (w *Worker) Run(ctx context.Context) error {
 
 	if ctx.Err() != nil {
 		w.Stop()
+	}
+	select {
+	case <-w.stopping: // before it has begun
 		stop()
+	default:
 	}
 	over := make(chan struct{}) // the dispatcher has ended
 	var helpers sync.WaitGroup

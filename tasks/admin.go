@@ -164,8 +164,8 @@ func (a *Admin) Alter(ctx context.Context, change Change, ids ...string) ([]Alte
 		return nil, err
 	}
 	change.Reason = clean(change.Reason, maxMessage)
-	if change.At.UTC().Year() > 9999 {
-		return nil, a.wrap(string(change.Kind), fmt.Errorf("%w: the time is in the year %d, and must be before 10000", ErrInvalidTask, change.At.Year()))
+	if err := checkYear(change.At); err != nil {
+		return nil, a.wrap(string(change.Kind), fmt.Errorf("%w: the new time: %w", ErrInvalidTask, err))
 	}
 	if len(ids) == 0 {
 		return nil, nil

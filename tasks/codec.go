@@ -10,8 +10,7 @@ import (
 
 // encode is the one encoding of arguments and return values, on every backend.
 // What JSON can't carry is ErrNotSerializable, what is over most bytes (if that
-// isn't negative) ErrTooLarge. As encoding/json does, it replaces invalid UTF-8 in
-// strings by U+FFFD.
+// isn't negative) ErrTooLarge. It replaces invalid UTF-8 in strings by U+FFFD.
 func encode(v any, what string, most int) (raw json.RawMessage, err error) {
 	defer func() {
 		if p := recover(); p != nil { // a MarshalJSON method of the user's
@@ -25,8 +24,11 @@ func encode(v any, what string, most int) (raw json.RawMessage, err error) {
 		return nil, fmt.Errorf("%w: %s of type %T: %w", ErrNotSerializable, what, v, err)
 	}
 	raw = bytes.TrimSuffix(buf.Bytes(), []byte("\n"))
-	if most >= 0 && len(raw) > most {
-		return nil, fmt.Errorf("%w: %s encoded as %d bytes, over the %d allowed", ErrTooLarge, what, len(raw), most)
+	if !utf8.Valid(raw) { // a json.RawMessage or MarshalJSON's, which encoding/json leaves as it is
+		raw = bytes.ToValidUTF8(raw, []byte("\uFFFD"))
+	}
+	if err := checkSize(what, len(raw), most); err != nil {
+		return nil, err
 	}
 	return raw, nil
 }
@@ -55,16 +57,18 @@ const (
 // clean makes any text one that every store keeps as it is: valid UTF-8 without
 // NUL, at most most bytes.
 func clean(s string, most int) string {
-	if len(s) > most {
-		s = s[:most]
-		for len(s) > 0 && !utf8.RuneStart(s[len(s)-1]) { // don't leave half a character
-			s = s[:len(s)-1]
-		}
-		if r, size := utf8.DecodeLastRuneInString(s); r == utf8.RuneError && size == 1 {
-			s = s[:len(s)-1]
-		}
-		s += "…"
+	shortened := len(s) > most
+	if shortened {
+		s = s[:most] // what follows only makes it longer, so more isn't needed
 	}
-	s = strings.ToValidUTF8(s, "\uFFFD")
-	return strings.ReplaceAll(s, "\x00", "\u2400")
+	s = strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\u2400")
+	if !shortened && len(s) <= most {
+		return s
+	}
+	const mark = "…"
+	end := min(len(s), most-len(mark))
+	for end > 0 && end < len(s) && !utf8.RuneStart(s[end]) { // don't leave half a character
+		end--
+	}
+	return s[:end] + mark
 }

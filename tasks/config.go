@@ -138,11 +138,8 @@ func (b *BackendConfig) check(alias string) error {
 func parseURL(raw string) (*url.URL, error) {
 	u, err := url.Parse(raw)
 	if err != nil {
-		var inner *url.Error
-		if errors.As(err, &inner) {
-			err = inner.Err
-		}
-		return nil, fmt.Errorf("not a URL: %w", err)
+		// Not even the parser's reason: of "redis://user:pa#ss" it is that the port "pa" is none.
+		return nil, errors.New(`not a URL; user and password need the characters %, /, ?, # and @ written as %25, %2F, %3F, %23 and %40`)
 	}
 	if u.Scheme == "" {
 		return nil, errors.New(`no scheme: write "NAME:…", as in "bolt:tasks.db", or use "backend" for a name`)
@@ -209,7 +206,9 @@ func (a *App) Open(ctx context.Context, cfg Config, drivers Drivers) error {
 				used = append(used, alias)
 				continue
 			}
-			err = errors.Join(err, b.Close(ctx))
+			if b != nil {
+				err = errors.Join(err, b.Close(ctx))
+			}
 		} else {
 			err = &Error{Op: "open", Alias: alias, Err: err}
 		}

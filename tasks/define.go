@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 )
 
 // Task is a definition: a name, a function and defaults, with the argument type A
@@ -102,29 +103,27 @@ func (t *Task[A, R]) Name() string { return t.def.name }
 func (t *Task[A, R]) Err() error { return t.err }
 
 // Using returns a copy of the task with the options changed, checked at once (see
-// Err). The copy is the same task: it has the same name, and its GetResult reads
+// Err); a task with an error keeps it. The copy is the same task: it has the same name, and its GetResult reads
 // every run of it.
 func (t *Task[A, R]) Using(options ...Option) *Task[A, R] {
 	c := *t
 	c.settings = t.settings.with(options)
-	var faults []error
 	if t.err != nil {
-		faults = append(faults, t.err)
+		return &c // which has the error too
 	}
+	var faults []error
 	if c.settings.set[FieldBackoff] {
 		faults = append(faults, fmt.Errorf("%w: backoff is for Define, not for Using", ErrInvalidTask))
 	}
 	faults = append(faults, c.settings.check())
-	if app := t.def.app; app != nil && errors.Join(faults...) == nil {
+	if errors.Join(faults...) == nil {
 		// A backend that isn't in use yet is found out at the enqueue.
-		if s, err := app.slot(c.settings.alias); err == nil {
+		if s, err := t.def.app.slot(c.settings.alias); err == nil {
 			faults = append(faults, s.accepts(&c.settings))
 		}
 	}
 	if err := errors.Join(faults...); err != nil {
 		c.err = &Error{Op: "using", Task: t.def.name, Alias: c.settings.alias, Err: err}
-	} else {
-		c.err = nil
 	}
 	return &c
 }
@@ -141,11 +140,17 @@ func (t *Task[A, R]) Call(ctx context.Context, arg A) (R, error) {
 // With binds an argument, for EnqueueMany and for the backends' EnqueueTx. The
 // argument is encoded at once: changing it later changes nothing.
 func (t *Task[A, R]) With(arg A) *Invocation[R] {
+	c := t.call(arg)
+	c.shared = true
+	return &Invocation[R]{c}
+}
+
+func (t *Task[A, R]) call(arg A) call {
 	c := call{def: t.def, settings: t.settings, err: t.err}
 	if c.err == nil {
 		c.args, c.err = encode(arg, "arguments", t.def.app.options.MaxArgs)
 	}
-	return &Invocation[R]{c}
+	return c
 }
 
 // Call is a task with its argument: an *Invocation of any type.
@@ -155,12 +160,18 @@ type Call interface{ bound() *call }
 // enqueued there is another run, with another id unless the option ID chose it.
 type Invocation[R any] struct{ call call }
 
-func (i *Invocation[R]) bound() *call { return &i.call }
+func (i *Invocation[R]) bound() *call {
+	if i == nil {
+		return nil
+	}
+	return &i.call
+}
 
 type call struct {
 	def      *definition
 	settings settings
 	args     json.RawMessage
+	shared   bool // an Invocation's, which may be enqueued again
 	err      error
 }
 
@@ -173,22 +184,24 @@ func (c *call) record(s *slot) (*Record, error) {
 	if err := s.accepts(t); err != nil {
 		return nil, err
 	}
-	size := 0
-	for k, v := range t.metadata {
-		size += len(k) + len(v)
-	}
-	if most := c.def.app.options.MaxMetadata; most >= 0 && size > most {
-		return nil, fmt.Errorf("%w: metadata has %d bytes, over the %d allowed", ErrTooLarge, size, most)
+	if err := c.def.app.checkMetadata(t.metadata); err != nil {
+		return nil, err
 	}
 	rec := &Record{
 		ID: t.id, Alias: s.alias, Task: c.def.name, Queue: t.queue, Priority: t.priority,
 		Args: c.args, Metadata: maps.Clone(t.metadata),
-		MaxAttempts: t.maxAttempts, Timeout: t.timeout, Retain: t.retain,
+		MaxAttempts: t.maxAttempts, Timeout: t.timeout,
 		RunAfter: t.runAfter, Delay: t.delay, ExpiresAt: t.expiresAt, TTL: t.ttl,
 		Status: Ready,
 	}
 	if rec.ID == "" {
 		rec.ID = c.def.app.ids.New()
+	}
+	if c.shared {
+		rec.Args = slices.Clone(c.args)
+	}
+	if t.retain != nil {
+		rec.Retain = new(*t.retain)
 	}
 	return rec, nil
 }

@@ -2,9 +2,11 @@ package tasks
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
+	"unicode/utf8"
 )
 
 // Enqueue stores a run of the task and returns its result, READY; on immediate it
@@ -14,12 +16,17 @@ import (
 // An error means that nothing was stored, unless it is ErrUnknownOutcome. Trying
 // again after that may store a second run, but not with the option ID.
 func (t *Task[A, R]) Enqueue(ctx context.Context, arg A) (*Result[R], error) {
-	return EnqueueOne(ctx, t.With(arg))
+	c := t.call(arg)
+	return enqueueOne[R](ctx, &c)
 }
 
 // EnqueueOne enqueues one invocation; see Task.Enqueue.
 func EnqueueOne[R any](ctx context.Context, inv *Invocation[R]) (*Result[R], error) {
-	p, err := PrepareOne(ctx, inv)
+	return enqueueOne[R](ctx, inv.bound())
+}
+
+func enqueueOne[R any](ctx context.Context, c *call) (*Result[R], error) {
+	p, err := prepare(ctx, c)
 	if err != nil {
 		return nil, err
 	}
@@ -57,8 +64,9 @@ type Prepared struct {
 	// Records are READY and complete, apart from what the store fills in.
 	Records []*Record
 
-	op   string
-	task string // of the first record, before a duplicate may have replaced it
+	op     string
+	task   string // of the first record, before a duplicate may have replaced it
+	stored bool   // the backend has stored them
 }
 
 // Prepare validates and encodes calls, at least one, of one app and one backend.
@@ -68,20 +76,24 @@ func Prepare(ctx context.Context, calls ...Call) (*Prepared, error) {
 	}
 	bound := make([]*call, len(calls))
 	for i, c := range calls {
-		if c == nil {
-			return nil, &Error{Op: "enqueue", Err: fmt.Errorf("%w: call %d is nil", ErrInvalidTask, i)}
+		if c != nil {
+			bound[i] = c.bound()
 		}
-		bound[i] = c.bound()
 	}
 	return prepare(ctx, bound...)
 }
 
 // PrepareOne is Prepare for one invocation.
 func PrepareOne[R any](ctx context.Context, inv *Invocation[R]) (*Prepared, error) {
-	return prepare(ctx, &inv.call)
+	return prepare(ctx, inv.bound())
 }
 
 func prepare(ctx context.Context, calls ...*call) (*Prepared, error) {
+	for i, c := range calls {
+		if c == nil || c.def == nil {
+			return nil, &Error{Op: "enqueue", Err: fmt.Errorf("%w: call %d is nil, or wasn't made by Task.With", ErrInvalidTask, i)}
+		}
+	}
 	first := calls[0]
 	alias := first.settings.alias
 	fail := func(c *call, err error) error {
@@ -146,7 +158,9 @@ func (p *Prepared) store(ctx context.Context) error {
 func (p *Prepared) write(ctx context.Context) error {
 	slot := p.Runtime.slot
 	inner := func(ctx context.Context, alias string, recs []*Record) error {
-		return slot.backend.Enqueue(ctx, recs)
+		err := slot.backend.Enqueue(ctx, recs)
+		p.stored = err == nil
+		return err
 	}
 	if p.Runtime.app.wrapsEnqueue() {
 		inner = p.Runtime.app.enqueueChain(p.recheck(inner))
@@ -156,23 +170,44 @@ func (p *Prepared) write(ctx context.Context) error {
 
 // recheck validates records that middleware may have changed.
 func (p *Prepared) recheck(next EnqueueFunc) EnqueueFunc {
+	names := make([]string, len(p.Records))
+	for i, r := range p.Records {
+		names[i] = r.Task
+	}
 	return func(ctx context.Context, alias string, recs []*Record) error {
-		if len(recs) != len(p.Records) {
-			return fmt.Errorf("%w: middleware passed on %d records of %d", ErrInvalidTask, len(recs), len(p.Records))
+		if len(recs) != len(names) {
+			return fmt.Errorf("%w: middleware passed on %d records of %d", ErrInvalidTask, len(recs), len(names))
 		}
 		for i, r := range recs {
-			s := settings{
-				alias: r.Alias, queue: r.Queue, priority: r.Priority, runAfter: r.RunAfter, delay: r.Delay,
-				expiresAt: r.ExpiresAt, ttl: r.TTL, maxAttempts: r.MaxAttempts, timeout: r.Timeout,
-				id: r.ID, metadata: r.Metadata,
-			}
-			if err := errors.Join(s.check(), p.Runtime.slot.accepts(&s)); err != nil {
+			if err := p.recheckOne(r, names[i]); err != nil {
 				return err
 			}
-			p.Records[i] = r
 		}
+		copy(p.Records, recs)
 		return next(ctx, alias, recs)
 	}
+}
+
+func (p *Prepared) recheckOne(r *Record, task string) error {
+	slot, app := p.Runtime.slot, p.Runtime.app
+	switch {
+	case r == nil:
+		return fmt.Errorf("%w: middleware passed on a nil record", ErrInvalidTask)
+	case r.Task != task:
+		return fmt.Errorf("%w: middleware changed the task to %s", ErrInvalidTask, quote(r.Task))
+	case r.Alias != slot.alias:
+		return fmt.Errorf("%w: middleware changed the backend to %s", ErrInvalidTask, quote(r.Alias))
+	case r.ID == "":
+		return fmt.Errorf("%w: middleware removed the id", ErrInvalidTask)
+	case !json.Valid(r.Args) || !utf8.Valid(r.Args):
+		return fmt.Errorf("%w: arguments as middleware changed them", ErrNotSerializable)
+	}
+	s := settings{
+		alias: r.Alias, queue: r.Queue, priority: r.Priority, runAfter: r.RunAfter, delay: r.Delay,
+		expiresAt: r.ExpiresAt, ttl: r.TTL, maxAttempts: r.MaxAttempts, timeout: r.Timeout,
+		id: r.ID, metadata: r.Metadata,
+	}
+	return errors.Join(s.check(), slot.accepts(&s), checkSize("arguments", len(r.Args), app.options.MaxArgs), app.checkMetadata(r.Metadata))
 }
 
 // finish wraps a write's error, or logs and tells the hooks.
@@ -192,25 +227,22 @@ func (p *Prepared) finish(ctx context.Context, err error) error {
 // EnqueueTx calls it after the commit.
 func (p *Prepared) Stored(ctx context.Context) {
 	app := p.Runtime.app
-	hooked := app.hooked()
-	logger := app.logger()
-	logs := logger.Enabled(ctx, slog.LevelDebug)
-	if !hooked && !logs {
+	if !app.hooked() && !app.logger().Enabled(ctx, slog.LevelDebug) {
 		return
 	}
 	for _, rec := range p.Records {
 		// Immediate has told of its records itself, and they are beyond READY.
-		if rec.Duplicate || rec.Status != Ready {
-			continue
-		}
-		if logs {
-			logger.LogAttrs(ctx, slog.LevelDebug, "Task", slog.String("id", rec.ID), slog.String("path", rec.Task),
-				slog.String("state", "enqueued"), slog.String("backend", rec.Alias))
-		}
-		if hooked {
-			app.fire(ctx, hookEnqueued, rec)
+		if !rec.Duplicate && rec.Status == Ready {
+			app.enqueued(ctx, rec)
 		}
 	}
+}
+
+// enqueued logs and tells the hooks of one record.
+func (a *App) enqueued(ctx context.Context, rec *Record) {
+	a.logger().LogAttrs(ctx, slog.LevelDebug, "Task", slog.String("id", rec.ID), slog.String("path", rec.Task),
+		slog.String("state", "enqueued"), slog.String("backend", rec.Alias))
+	a.fire(ctx, hookEnqueued, rec)
 }
 
 // Results returns the records as results.

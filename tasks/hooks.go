@@ -34,7 +34,9 @@ type EnqueueFunc func(ctx context.Context, alias string, recs []*Record) error
 //
 // It can't change what happened: once next has returned, its result is the
 // result, and a panic or another error afterwards is logged. A panic or error
-// before that refuses the records, and so does not calling next.
+// before that refuses the records, and so does not calling next. It may call next
+// again after an error; after a success that does nothing more. The number, order
+// and tasks of the records stay as they are, and so does their alias.
 type EnqueueMiddleware func(next EnqueueFunc) EnqueueFunc
 
 // RunFunc runs one attempt and returns the encoded value.
@@ -136,6 +138,9 @@ func (a *App) isolateEnqueue(m EnqueueMiddleware, next EnqueueFunc) EnqueueFunc 
 		called := false
 		err := safely(func() error {
 			return m(func(ctx context.Context, alias string, recs []*Record) error {
+				if called && stored == nil {
+					return nil // they are stored; once is enough
+				}
 				stored = next(ctx, alias, recs)
 				called = true
 				return stored
@@ -170,6 +175,9 @@ func (a *App) isolateRun(m RunMiddleware, next RunFunc) RunFunc {
 		called := false
 		err := safely(func() error {
 			_, err := m(func(ctx context.Context, rec *Record) (json.RawMessage, error) {
+				if called && ran == nil {
+					return value, nil // it has succeeded; a success stays one
+				}
 				// A panic of the handler's is its own, not the middleware's.
 				ran = safely(func() (err error) {
 					value, err = next(ctx, rec)
@@ -185,7 +193,7 @@ func (a *App) isolateRun(m RunMiddleware, next RunFunc) RunFunc {
 			return nil, fmt.Errorf("%w: run middleware didn't call next", ErrInvalidTask)
 		case !called:
 			return nil, err
-		case ran == nil && err != nil, ran != nil && err == nil:
+		case ran == nil && err != nil, ran != nil && err == nil, ran != nil && isPanic(err) && !isPanic(ran):
 			a.logger().ErrorContext(ctx, "Run middleware can't change the outcome", "id", rec.ID, "path", rec.Task,
 				"handler_error", ran, "middleware_error", err)
 		case ran != nil && !isPanic(err):

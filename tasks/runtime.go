@@ -52,8 +52,9 @@ func (r *Runtime) Defined(task string) bool { return r.app.lookup(task) != nil }
 // Validate returns the App's definition faults; see App.Validate.
 func (r *Runtime) Validate() error { return r.app.Validate() }
 
-// Enqueued tells the App's hooks that a READY record was stored.
-func (r *Runtime) Enqueued(ctx context.Context, rec *Record) { r.app.fire(ctx, hookEnqueued, rec) }
+// Enqueued logs and tells the App's hooks that a READY record was stored. It is for
+// backends whose Enqueue goes on to run the record; for others the App does it.
+func (r *Runtime) Enqueued(ctx context.Context, rec *Record) { r.app.enqueued(ctx, rec) }
 
 // Started tells the App's hooks that a record is RUNNING, just before its
 // handler is called.

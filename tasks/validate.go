@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 )
@@ -65,12 +66,11 @@ func (s *settings) check() error {
 			add("id: %w", err)
 		}
 	}
-	// Years beyond four digits don't survive JSON and PostgreSQL.
-	if y := s.runAfter.UTC().Year(); y > 9999 {
-		add("run_after is in the year %d, and must be before 10000", y)
+	if err := checkYear(s.runAfter); err != nil {
+		add("run_after: %w", err)
 	}
-	if y := s.expiresAt.UTC().Year(); y > 9999 {
-		add("expires_at is in the year %d, and must be before 10000", y)
+	if err := checkYear(s.expiresAt); err != nil {
+		add("expires_at: %w", err)
 	}
 	for k, v := range s.metadata {
 		if k == "" || !cleanText(k) {
@@ -83,7 +83,32 @@ func (s *settings) check() error {
 	return errors.Join(faults...)
 }
 
+// checkMetadata holds the size of metadata against AppOptions.MaxMetadata.
+func (a *App) checkMetadata(metadata map[string]string) error {
+	size := 0
+	for k, v := range metadata {
+		size += len(k) + len(v)
+	}
+	return checkSize("metadata", size, a.options.MaxMetadata)
+}
+
+// checkSize reports what has more than most bytes, if most isn't negative.
+func checkSize(what string, size, most int) error {
+	if most >= 0 && size > most {
+		return fmt.Errorf("%w: %s of %d bytes, over the %d allowed", ErrTooLarge, what, size, most)
+	}
+	return nil
+}
+
 func cleanText(s string) bool { return utf8.ValidString(s) && !strings.ContainsRune(s, 0) }
+
+// checkYear reports a time that doesn't survive JSON and PostgreSQL.
+func checkYear(t time.Time) error {
+	if y := t.UTC().Year(); y < 1 || y > 9999 {
+		return fmt.Errorf("the year is %d, and must be from 1 to 9999", y)
+	}
+	return nil
+}
 
 // accepts reports why the backend doesn't take a task with these settings: a
 // queue that isn't configured, or a capability that isn't declared.

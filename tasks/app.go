@@ -21,6 +21,7 @@ type App struct {
 	ids     id.Source
 	async   pending
 
+	using    sync.Mutex // held by UseWith, so that Bind is called without mu
 	mu       sync.RWMutex
 	tasks    map[string]*definition
 	faults   []error
@@ -121,18 +122,26 @@ func (a *App) UseWith(alias string, b Backend, options UseOptions) error {
 	s.async, _ = As[AsyncEnqueuer](b)
 	s.waiter, _ = As[ResultWaiter](b)
 
-	a.mu.Lock()
-	defer a.mu.Unlock()
+	a.using.Lock()
+	defer a.using.Unlock()
+	a.mu.RLock()
+	closed, taken := a.closed, a.slots[alias] != nil
+	a.mu.RUnlock()
 	switch {
-	case a.closed:
+	case closed:
 		return fail(ErrClosed)
-	case a.slots[alias] != nil:
+	case taken:
 		return fail(fmt.Errorf("%w: the alias is in use already", ErrInvalidConfig))
 	}
 	if binder, ok := As[Binder](b); ok {
 		if err := binder.Bind(&Runtime{app: a, alias: alias, slot: s}); err != nil {
 			return fail(err)
 		}
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.closed {
+		return fail(ErrClosed)
 	}
 	a.slots[alias] = s
 	return nil

@@ -47,7 +47,7 @@ func (a *App) Check(ctx context.Context) []Finding {
 }
 
 func (a *App) checkBackend(ctx context.Context, s *slot) []Finding {
-	found := s.backend.Check(ctx)
+	found := slices.Clone(s.backend.Check(ctx))
 	healthy := !slices.ContainsFunc(found, func(f Finding) bool { return f.Level == LevelError })
 	if store, ok := As[Inspector](s.backend); ok && s.caps.Has(CapInspect) && healthy {
 		queues, err := store.Queues(ctx)

@@ -28,10 +28,13 @@ type infoKey struct{}
 type infoSource struct {
 	app *App
 	rec *Record
+	// workers is the record's WorkerIDs as of this attempt: a goroutine that the handler
+	// left behind may ask when the next one has started.
+	workers []string
 }
 
 func withInfo(ctx context.Context, app *App, rec *Record) context.Context {
-	return context.WithValue(ctx, infoKey{}, &infoSource{app, rec})
+	return context.WithValue(ctx, infoKey{}, &infoSource{app, rec, rec.WorkerIDs})
 }
 
 // FromContext returns what is known about the run whose handler or
@@ -45,10 +48,10 @@ func FromContext(ctx context.Context) (info Info, ok bool) {
 	r := s.rec
 	info = Info{
 		ID: r.ID, Task: r.Task, Alias: r.Alias, Queue: r.Queue, Priority: r.Priority,
-		Attempt: r.Attempts(), MaxAttempts: r.MaxAttempts, Metadata: maps.Clone(r.Metadata),
+		Attempt: len(s.workers), MaxAttempts: r.MaxAttempts, Metadata: maps.Clone(r.Metadata),
 	}
-	if n := len(r.WorkerIDs); n > 0 {
-		info.WorkerID = r.WorkerIDs[n-1]
+	if n := len(s.workers); n > 0 {
+		info.WorkerID = s.workers[n-1]
 	}
 	info.Logger = s.app.logger().With("id", r.ID, "path", r.Task, "attempt", info.Attempt)
 	return info, true

@@ -29,7 +29,9 @@ func (a *App) execute(ctx context.Context, rec *Record, done func(Outcome)) {
 				err = ErrGoexit
 			}
 		}
-		done(a.decide(ctx, def, rec, value, err))
+		out := Outcome{Kind: OutcomeFailure, Error: &AttemptError{Type: ErrorTypeGoexit, Message: "the backoff policy called runtime.Goexit"}}
+		defer func() { done(out) }()
+		out = a.outcome(ctx, def, rec, value, err)
 	}()
 	switch {
 	case def == nil:
@@ -43,6 +45,29 @@ func (a *App) execute(ctx context.Context, rec *Record, done func(Outcome)) {
 	returned = true
 }
 
+// outcome is decide, also for an error whose own methods panic: a nil pointer as an
+// error does so in its Unwrap, and is a common mistake.
+func (a *App) outcome(ctx context.Context, def *definition, rec *Record, value json.RawMessage, err error) (out Outcome) {
+	bad := safely(func() error {
+		out = a.decide(ctx, def, rec, value, err)
+		return nil
+	})
+	if bad == nil {
+		return out
+	}
+	text := fmt.Sprintf("%s (and one of its Is, As and Unwrap methods: %s)", safeText(err), safeText(bad))
+	opaque := error(&opaqueError{kind: fmt.Sprintf("%T", err), text: text})
+	if p, ok := err.(*panicError); ok {
+		opaque = &panicError{value: text, stack: p.stack}
+	}
+	return a.decide(ctx, def, rec, value, opaque)
+}
+
+// opaqueError stands for an error that can't be looked into.
+type opaqueError struct{ kind, text string }
+
+func (e *opaqueError) Error() string { return e.text }
+
 // decide says what becomes of an attempt that returned value and err under ctx.
 func (a *App) decide(ctx context.Context, def *definition, rec *Record, value json.RawMessage, err error) Outcome {
 	cause := context.Cause(ctx)
@@ -54,12 +79,12 @@ func (a *App) decide(ctx context.Context, def *definition, rec *Record, value js
 	}
 	if errors.Is(cause, ErrTaskCancelled) {
 		out := Outcome{Kind: OutcomeCancel}
-		if !isContextError(err) && !errors.Is(err, ErrTaskCancelled) {
+		if !isContextError(err) && !errors.Is(err, cause) {
 			out.Error = attemptError(err)
 		}
 		return out
 	}
-	if errors.Is(cause, ErrWorkerStopping) && isContextError(err) {
+	if errors.Is(cause, ErrWorkerStopping) && (isContextError(err) || errors.Is(err, cause)) {
 		return Outcome{Kind: OutcomeRetry, Error: &AttemptError{
 			Type: ErrorTypeInterrupted, Message: clean(safeText(err), maxMessage),
 		}}
@@ -168,6 +193,9 @@ func errorType(err error) string {
 		}
 		if d, ok := err.(*directive); ok { //nolint:errorlint // only this level is asked about
 			inner = d.err
+		}
+		if o, ok := err.(*opaqueError); ok {
+			return o.kind
 		}
 		if inner == nil {
 			return name

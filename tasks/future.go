@@ -39,7 +39,8 @@ func (f *Future[R]) Wait(ctx context.Context) (*Result[R], error) {
 // It is Django's aenqueue, with a Future where Python has an awaitable.
 func (t *Task[A, R]) AEnqueue(ctx context.Context, arg A) *Future[R] {
 	f := &Future[R]{done: make(chan struct{})}
-	p, err := PrepareOne(ctx, t.With(arg))
+	c := t.call(arg)
+	p, err := prepare(ctx, &c)
 	if err == nil {
 		err = p.Runtime.app.async.enter(ctx, p)
 	}
@@ -65,7 +66,10 @@ func (p *Prepared) start(ctx context.Context, done func(error)) {
 	if async := p.Runtime.slot.async; async != nil && !app.wrapsEnqueue() {
 		async.AEnqueue(ctx, p.Records, func(err error) {
 			if err == nil && app.hooked() {
-				go func() { done(p.finish(ctx, nil)) }() // hooks may take their time
+				go func() { // hooks may take their time
+					defer done(nil) // also when one calls runtime.Goexit
+					p.Stored(ctx)
+				}()
 				return
 			}
 			done(p.finish(ctx, err))
@@ -73,16 +77,15 @@ func (p *Prepared) start(ctx context.Context, done func(error)) {
 		return
 	}
 	go func() {
-		var err error
-		ended := false
+		err := ErrGoexit // unless the write returns, which middleware may prevent
 		defer func() {
-			if !ended { // a middleware called runtime.Goexit
-				err = p.finish(ctx, ErrGoexit)
+			if p.stored {
+				err = nil
 			}
-			done(err)
+			defer func() { done(err) }() // also when a hook calls runtime.Goexit
+			err = p.finish(ctx, err)
 		}()
-		err = p.finish(ctx, safely(func() error { return p.write(ctx) }))
-		ended = true
+		err = safely(func() error { return p.write(ctx) })
 	}()
 }
 

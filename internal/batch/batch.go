@@ -14,18 +14,20 @@ type Queue[T any] struct {
 	size  func(T) int
 
 	mu      sync.Mutex
-	idle    sync.Cond // signalled when running turns false
+	flushed sync.Cond // signalled when done has grown
+	added   uint64    // how many items there were
+	done    uint64    // how many of them were flushed
 	items   []T
 	spare   []T // the last batch's memory, used again
 	running bool
 }
 
 // New returns a queue. A batch ends before its sizes add up to more than max,
-// but has at least one item; a nil size counts every item as 1. flush must not
-// keep its slice.
-func New[T any](max int, size func(T) int, flush func([]T)) *Queue[T] {
-	q := &Queue[T]{flush: flush, max: max, size: size}
-	q.idle.L = &q.mu
+// but has at least one item; a nil size counts every item as 1. flush must return,
+// and must not keep its slice.
+func New[T any](most int, size func(T) int, flush func([]T)) *Queue[T] {
+	q := &Queue[T]{flush: flush, max: most, size: size}
+	q.flushed.L = &q.mu
 	return q
 }
 
@@ -34,6 +36,7 @@ func (q *Queue[T]) Add(item T) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.items = append(q.items, item)
+	q.added++
 	if !q.running {
 		q.running = true
 		go q.run()
@@ -51,8 +54,8 @@ func (q *Queue[T]) Len() int {
 func (q *Queue[T]) Drain() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for q.running {
-		q.idle.Wait()
+	for upTo := q.added; q.done < upTo; {
+		q.flushed.Wait()
 	}
 }
 
@@ -61,7 +64,6 @@ func (q *Queue[T]) run() {
 		q.mu.Lock()
 		if len(q.items) == 0 {
 			q.running = false
-			q.idle.Broadcast()
 			q.mu.Unlock()
 			return
 		}
@@ -76,9 +78,12 @@ func (q *Queue[T]) run() {
 			rest = rest[n:]
 		}
 
+		n := len(items)
 		clear(items)
 		q.mu.Lock()
 		q.spare = items
+		q.done += uint64(n)
+		q.flushed.Broadcast()
 		q.mu.Unlock()
 	}
 }
@@ -86,7 +91,7 @@ func (q *Queue[T]) run() {
 // cut returns how many of the items make the next batch.
 func (q *Queue[T]) cut(items []T) int {
 	if q.size == nil {
-		return min(q.max, len(items))
+		return min(max(q.max, 1), len(items))
 	}
 	total := 0
 	for i, item := range items {

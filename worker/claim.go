@@ -42,7 +42,7 @@ func (t *turnover) ahead(now time.Time) int {
 func (w *Worker) dispatch() {
 	var failures backoff
 	var early earlyWakes
-	for w.stopCtx.Err() == nil {
+	for w.working.ctx.Err() == nil {
 		n, state := w.want()
 		switch {
 		case state == allRun:
@@ -54,13 +54,13 @@ func (w *Worker) dispatch() {
 		}
 		got, err := w.claim(n)
 		switch {
-		case err != nil && w.stopCtx.Err() != nil:
+		case err != nil && w.working.ctx.Err() != nil:
 		case errors.Is(err, tasks.ErrClosed):
 			w.fail(err)
 			return
 		case err != nil:
 			w.outage.down("claim", err)
-			sleep(w.stopCtx, failures.next())
+			sleep(w.working.ctx, failures.next())
 		case got > 0:
 			failures.reset()
 			early.reset()
@@ -147,7 +147,7 @@ func (w *Worker) park(holding bool) {
 	select {
 	case <-w.kick:
 	case <-look:
-	case <-w.stopCtx.Done():
+	case <-w.working.ctx.Done():
 	}
 }
 
@@ -155,7 +155,7 @@ func (w *Worker) park(holding bool) {
 func (w *Worker) claim(n int) (got int, err error) {
 	for _, sel := range w.opts.round() {
 		asked := time.Now()
-		ctx, cancel := context.WithTimeout(w.claimCtx, callTimeout)
+		ctx, cancel := context.WithTimeout(w.claiming.ctx, callTimeout)
 		claimed, err := w.store.Claim(ctx, tasks.ClaimRequest{
 			Selection: sel, Worker: w.opts.WorkerID, Limit: n - got, Lease: w.opts.Lease,
 		})
@@ -168,7 +168,7 @@ func (w *Worker) claim(n int) (got int, err error) {
 			return got, err
 		}
 		w.outage.up("claim")
-		if got >= n || w.stopCtx.Err() != nil {
+		if got >= n || w.working.ctx.Err() != nil {
 			break
 		}
 	}
@@ -209,7 +209,7 @@ func (w *Worker) idle(early *earlyWakes) {
 	if w.buffer.len() > 0 {
 		bound = min(bound, stuck)
 	}
-	ctx, cancel := context.WithTimeout(w.stopCtx, bound)
+	ctx, cancel := context.WithTimeout(w.working.ctx, bound)
 	defer cancel()
 	if w.opts.Batch {
 		if len(w.jobs) == 0 {

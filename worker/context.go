@@ -11,8 +11,14 @@ import (
 // handlerCtx is a handler's context: one that ends with a cause, and that tells a
 // deadline without having a timer of its own.
 type handlerCtx struct {
-	context.Context // from context.WithCancelCause
+	context.Context //nolint:containedctx // it is a context itself; from context.WithCancelCause
 	deadline        time.Time
+}
+
+// scope is for how long one part of Run goes on.
+type scope struct {
+	ctx context.Context //nolint:containedctx // a field is what ends it
+	end context.CancelFunc
 }
 
 // Deadline returns when the attempt times out.

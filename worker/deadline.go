@@ -23,11 +23,13 @@ func (d *deadlines) Swap(i, k int) {
 	d.jobs[i], d.jobs[k] = d.jobs[k], d.jobs[i]
 	d.jobs[i].heapAt, d.jobs[k].heapAt = i, k
 }
+
 func (d *deadlines) Push(x any) {
 	j := x.(*job)
 	j.heapAt = len(d.jobs)
 	d.jobs = append(d.jobs, j)
 }
+
 func (d *deadlines) Pop() any {
 	last := len(d.jobs) - 1
 	j := d.jobs[last]

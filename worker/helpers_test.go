@@ -110,7 +110,7 @@ func (e *env) start(o worker.Options) *running {
 	e.t.Cleanup(func() {
 		if !r.over {
 			r.Abort()
-			<-r.done
+			_ = r.end()
 		}
 	})
 	return r

@@ -43,6 +43,8 @@ type job struct {
 	due    time.Time // in the deadlines
 	heapAt int       // there; -1 if it isn't
 
+	answered bool // the handler's goroutine has called done; only it looks
+
 	out      tasks.Outcome
 	began    time.Time // when the handler began; zero if it never did
 	took     time.Duration
@@ -82,7 +84,7 @@ func (w *Worker) adopt(claimed []tasks.Claimed, asked time.Time) {
 	for i, c := range claimed {
 		j := &block[i]
 		*j = job{w: w, rec: c.Record, lease: c.Lease, claimed: now, held: asked, heapAt: -1}
-		j.ctx.Context, j.cancel = context.WithCancelCause(w.base)
+		j.ctx.Context, j.cancel = context.WithCancelCause(w.base.ctx)
 		jobs[i] = j
 	}
 	w.count.claimed.Add(int64(len(jobs)))
@@ -170,11 +172,11 @@ func (w *Worker) settle(j *job, out tasks.Outcome) {
 // run is the handler's goroutine.
 func (j *job) run() {
 	defer func() {
-		// Execute has called done, so this does nothing unless a hook ended the
-		// goroutine before.
-		j.w.finish(j, tasks.Outcome{Kind: tasks.OutcomeFailure, Error: &tasks.AttemptError{
-			Type: tasks.ErrorTypeGoexit, Message: "the goroutine ended before the handler did",
-		}})
+		if !j.answered { // a hook ended the goroutine before Execute was called
+			j.w.finish(j, tasks.Outcome{Kind: tasks.OutcomeFailure, Error: &tasks.AttemptError{
+				Type: tasks.ErrorTypeGoexit, Message: "a hook ended the goroutine by runtime.Goexit",
+			}})
+		}
 		j.cancel(nil)
 	}()
 	j.w.logRunning(j)
@@ -184,7 +186,10 @@ func (j *job) run() {
 	j.w.rt.Execute(&j.ctx, j.rec, j.done)
 }
 
-func (j *job) done(out tasks.Outcome) { j.w.finish(j, out) }
+func (j *job) done(out tasks.Outcome) {
+	j.answered = true
+	j.w.finish(j, out)
+}
 
 // finish takes a handler's outcome, unless the job was given up before.
 func (w *Worker) finish(j *job, out tasks.Outcome) {

@@ -1,7 +1,6 @@
 package worker
 
 import (
-	"context"
 	"log/slog"
 	"strconv"
 	"strings"
@@ -30,7 +29,7 @@ func (w *Worker) logStop(err error) {
 		level = slog.LevelError
 		attrs = append(attrs, slog.Any("error", err))
 	}
-	w.log.LogAttrs(w.base, level, "Stopped worker", attrs...)
+	w.log.LogAttrs(w.base.ctx, level, "Stopped worker", attrs...)
 }
 
 func (w *Worker) logBatchEnd() {
@@ -41,7 +40,7 @@ func (w *Worker) logMaxTasks() {
 	w.log.Info("Run maximum tasks (" + strconv.Itoa(w.opts.MaxTasks) + ") on worker=" + w.opts.WorkerID + " - exiting gracefully.")
 }
 
-func (w *Worker) enabled(level slog.Level) bool { return w.log.Enabled(context.Background(), level) }
+func (w *Worker) enabled(level slog.Level) bool { return w.log.Enabled(w.base.ctx, level) }
 
 func (w *Worker) logRunning(j *job) {
 	if !w.enabled(slog.LevelInfo) {
@@ -88,7 +87,7 @@ func (w *Worker) logSettled(j *job, status tasks.Status) {
 		attrs = append(attrs, slog.String("reason", reason))
 	case tasks.Running, tasks.Successful, tasks.Failed:
 	}
-	w.log.LogAttrs(w.base, level, "Task", attrs...)
+	w.log.LogAttrs(w.base.ctx, level, "Task", attrs...)
 }
 
 func (w *Worker) logLost(j *job) {

@@ -15,6 +15,7 @@ import (
 )
 
 func TestOutage(t *testing.T) {
+	t.Parallel()
 	for _, cause := range []error{tasks.ErrUnavailable, errors.New("dial tcp: connection refused")} {
 		t.Run(cause.Error(), func(t *testing.T) {
 			bubble(t, func(t *testing.T, e *env) {
@@ -105,6 +106,7 @@ func TestLeaseLostDuringAnOutage(t *testing.T) {
 }
 
 func TestOutcomeThatCannotBeStored(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name  string
 		fault func(m *memory, bad func(tasks.Outcome) error)

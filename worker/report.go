@@ -56,7 +56,7 @@ func (j *job) status() tasks.Status {
 // flush of a queue of its own, so that a slow hook doesn't hold up the settler.
 func (w *Worker) fireFinished(recs []*tasks.Record) {
 	for _, rec := range recs {
-		w.rt.Finished(w.base, rec)
+		w.rt.Finished(w.base.ctx, rec)
 	}
 	w.poke()
 }

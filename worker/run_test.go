@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -60,6 +61,7 @@ func TestConcurrencyIsLimited(t *testing.T) {
 }
 
 func TestFailures(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name      string
 		fn        func(context.Context, int) (int, error)
@@ -185,11 +187,11 @@ func TestHooksAreCalledInOrder(t *testing.T) {
 
 func TestUnknownTasksArePutBack(t *testing.T) {
 	bubble(t, func(t *testing.T, e *env) {
-		other := &env{t: t, store: e.store, log: e.log, app: tasks.NewApp()}
-		if err := other.app.Use("default", e.store); err != nil {
+		other := tasks.NewApp()
+		if err := other.Use("default", e.store); err != nil {
 			t.Fatal(err)
 		}
-		there := tasks.Define(other.app, "elsewhere", nothing)
+		there := tasks.Define(other, "elsewhere", nothing)
 		here := tasks.Define(e.app, "here", nothing)
 		id, id2 := enqueue(t, there, 0), enqueue(t, there, 0)
 		known := enqueue(t, here, 0)
@@ -242,8 +244,9 @@ func TestBatchEndsWhenNothingIsDue(t *testing.T) {
 }
 
 func TestMaxTasks(t *testing.T) {
+	t.Parallel()
 	for _, concurrency := range []int{1, 3, 50} {
-		t.Run(fmt.Sprint(concurrency), func(t *testing.T) {
+		t.Run(strconv.Itoa(concurrency), func(t *testing.T) {
 			bubble(t, func(t *testing.T, e *env) {
 				var ran atomic.Int64
 				task := tasks.Define(e.app, "t", func(context.Context, int) (int, error) { ran.Add(1); return 0, nil })
@@ -344,8 +347,10 @@ func TestOptionsAreChecked(t *testing.T) {
 		want []string
 	}{
 		{worker.Options{Concurrency: -1, MaxTasks: -2}, []string{"concurrency", "-1", "max_tasks", "-2"}},
-		{worker.Options{Lease: -1, PollInterval: -1, Grace: -1, SweepInterval: -1, UnknownDelay: -1},
-			[]string{"lease", "poll_interval", "grace", "sweep_interval", "unknown_delay"}},
+		{
+			worker.Options{Lease: -1, PollInterval: -1, Grace: -1, SweepInterval: -1, UnknownDelay: -1},
+			[]string{"lease", "poll_interval", "grace", "sweep_interval", "unknown_delay"},
+		},
 		{worker.Options{Lease: time.Millisecond}, []string{"lease", "100ms"}},
 		{worker.Options{WorkerID: strings.Repeat("x", 65)}, []string{"worker_id", "64", "65"}},
 		{worker.Options{Order: "random"}, []string{"order", "random", "weighted"}},
@@ -401,6 +406,7 @@ func TestContextHasValuesOfRun(t *testing.T) {
 }
 
 func TestOrderAcrossQueues(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name string
 		o    worker.Options
@@ -471,6 +477,7 @@ func TestPauseAndResume(t *testing.T) {
 }
 
 func TestIdleWorkerStartsAtOnce(t *testing.T) {
+	t.Parallel()
 	for _, notify := range []bool{true, false} {
 		t.Run(fmt.Sprint("notify=", notify), func(t *testing.T) {
 			bubble(t, func(t *testing.T, e *env) {

@@ -23,7 +23,7 @@ func (w *Worker) settleAll(batch []*job) {
 			w.giveUp(left)
 			w.fail(err)
 			return
-		case w.storeCtx.Err() != nil:
+		case w.storing.ctx.Err() != nil:
 			w.giveUp(left)
 			return
 		case err == nil:
@@ -36,7 +36,7 @@ func (w *Worker) settleAll(batch []*job) {
 			return
 		}
 		w.outage.down("settle", err)
-		if !sleep(w.storeCtx, failures.next()) {
+		if !sleep(w.storing.ctx, failures.next()) {
 			w.giveUp(left)
 			return
 		}
@@ -51,7 +51,7 @@ func (w *Worker) settleOnce(jobs []*job) ([]*job, error) {
 	for i, j := range jobs {
 		outs[i] = j.out
 	}
-	ctx, cancel := context.WithTimeout(w.storeCtx, callTimeout)
+	ctx, cancel := context.WithTimeout(w.storing.ctx, callTimeout)
 	defer cancel()
 	errs, err := w.store.Settle(ctx, outs)
 	if err == nil && len(errs) != len(jobs) {
@@ -117,7 +117,7 @@ func (w *Worker) settled(stored, lost []*job) {
 // wasStored finds out whether a settle whose reply was lost had been stored, now
 // that the lease isn't ours any more.
 func (w *Worker) wasStored(j *job) bool {
-	ctx, cancel := context.WithTimeout(w.storeCtx, callTimeout)
+	ctx, cancel := context.WithTimeout(w.storing.ctx, callTimeout)
 	defer cancel()
 	rec, err := w.store.GetResult(ctx, j.rec.ID)
 	if err != nil {
@@ -184,7 +184,7 @@ func (w *Worker) isolate(jobs []*job) []*job {
 	works := false
 	var try func(part []*job)
 	try = func(part []*job) {
-		if w.storeCtx.Err() != nil {
+		if w.storing.ctx.Err() != nil {
 			left = append(left, part...)
 			return
 		}
@@ -210,7 +210,7 @@ func (w *Worker) isolate(jobs []*job) []*job {
 		try(jobs[len(jobs)/2:])
 	}
 	if len(bad) > 0 && !works {
-		ctx, cancel := context.WithTimeout(w.storeCtx, callTimeout)
+		ctx, cancel := context.WithTimeout(w.storing.ctx, callTimeout)
 		works = w.beat(ctx, false) == nil // a store that takes heartbeats isn't away
 		cancel()
 	}

@@ -142,7 +142,7 @@ func (w *Worker) drain(d time.Duration) {
 			abort = nil
 			over.Reset(min(d, cutOff))
 		case <-over.C:
-			w.endStore()
+			w.storing.end()
 			w.settles.Drain()
 			return // hooks that hang are left behind
 		}

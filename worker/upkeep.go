@@ -15,8 +15,8 @@ import (
 func (w *Worker) every(op string, interval func() time.Duration, fn func(context.Context) error) {
 	var failures backoff
 	wait := interval()
-	for sleep(w.upkeepCtx, wait) {
-		ctx, cancel := context.WithTimeout(w.upkeepCtx, callTimeout)
+	for sleep(w.upkeep.ctx, wait) {
+		ctx, cancel := context.WithTimeout(w.upkeep.ctx, callTimeout)
 		err := fn(ctx)
 		cancel()
 		wait = interval()
@@ -24,7 +24,7 @@ func (w *Worker) every(op string, interval func() time.Duration, fn func(context
 		case err == nil:
 			failures.reset()
 			w.outage.up(op)
-		case w.upkeepCtx.Err() != nil:
+		case w.upkeep.ctx.Err() != nil:
 		case errors.Is(err, tasks.ErrClosed):
 			w.fail(err)
 			return
@@ -79,17 +79,17 @@ func (w *Worker) renew(ctx context.Context) error {
 // notifyLoop hears of cancellations at once.
 func (w *Worker) notifyLoop(n tasks.CancelNotifier) {
 	var failures backoff
-	for w.upkeepCtx.Err() == nil {
+	for w.upkeep.ctx.Err() == nil {
 		from := time.Now()
-		err := n.NotifyCancel(w.upkeepCtx, w.onCancel)
-		if errors.Is(err, tasks.ErrClosed) || w.upkeepCtx.Err() != nil {
+		err := n.NotifyCancel(w.upkeep.ctx, w.onCancel)
+		if errors.Is(err, tasks.ErrClosed) || w.upkeep.ctx.Err() != nil {
 			return // other calls say it too
 		}
 		if time.Since(from) > lastBackoff {
 			failures.reset()
 		}
 		w.log.Debug("Cancellations are seen at renewals only for now", "worker_id", w.opts.WorkerID, "error", err)
-		sleep(w.upkeepCtx, failures.next())
+		sleep(w.upkeep.ctx, failures.next())
 	}
 }
 
@@ -165,7 +165,7 @@ func (w *Worker) beat(ctx context.Context, stopped bool) error {
 	info := tasks.WorkerInfo{
 		ID: w.opts.WorkerID, Host: w.host, PID: os.Getpid(), Queues: w.opts.Queues, Exclude: w.opts.Exclude,
 		Concurrency: w.opts.Concurrency, StartedAt: w.started.UTC(), Interval: w.beatInterval(),
-		Stopping: w.stopCtx.Err() != nil, Stopped: stopped,
+		Stopping: w.working.ctx.Err() != nil, Stopped: stopped,
 	}
 	w.mu.Lock()
 	info.Running = w.running
@@ -182,14 +182,14 @@ func (w *Worker) beat(ctx context.Context, stopped bool) error {
 }
 
 // lastBeat says goodbye, unless the store is away.
-func (w *Worker) lastBeat() {
+func (w *Worker) lastBeat(ctx context.Context) {
 	w.mu.Lock()
 	failed := w.fatal != nil
 	w.mu.Unlock()
 	if failed || w.outage.is() {
 		return
 	}
-	ctx, cancel := context.WithTimeout(w.base, lastBeat)
+	ctx, cancel := context.WithTimeout(ctx, lastBeat)
 	defer cancel()
 	if err := w.beat(ctx, true); err != nil {
 		w.log.Warn("Last heartbeat failed", "worker_id", w.opts.WorkerID, "error", err)

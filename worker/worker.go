@@ -53,12 +53,11 @@ type Worker struct {
 	count   counters
 	kick    chan struct{} // tells the dispatcher that something has changed
 
-	base       context.Context // the values of Run's context; never ends
-	stopCtx    context.Context // ends at Stop
-	claimCtx   context.Context // for claims: ends a little after Stop
-	storeCtx   context.Context // for settling: ends when the worker gives up
-	endStore   context.CancelFunc
-	upkeepCtx  context.Context // for renewing and the like: ends when all is settled
+	base       scope // the values of Run's context; never ends
+	working    scope // ends at Stop
+	claiming   scope // for claims: ends a little after Stop
+	storing    scope // for settling: ends when the worker gives up
+	upkeep     scope // for renewing and the like: ends when all is settled
 	settles    *batch.Queue[*job]
 	finishes   *batch.Queue[*tasks.Record] // records whose Finished hooks are due
 	handlerEnd chan struct{}               // told, if the worker stops, when a handler ends
@@ -117,24 +116,16 @@ func (w *Worker) Run(ctx context.Context) error {
 	if err := w.prepare(ctx); err != nil {
 		return err
 	}
-	stopCtx, stop := context.WithCancel(w.base)
-	defer stop()
-	w.stopCtx = stopCtx
-	claimCtx, endClaims := context.WithCancel(w.base)
-	defer endClaims()
-	w.claimCtx = claimCtx
-	w.storeCtx, w.endStore = context.WithCancel(w.base)
-	defer w.endStore()
-	upkeepCtx, endUpkeep := context.WithCancel(w.base)
-	defer endUpkeep()
-	w.upkeepCtx = upkeepCtx
-
+	for _, s := range []*scope{&w.working, &w.claiming, &w.storing, &w.upkeep} {
+		s.ctx, s.end = context.WithCancel(w.base.ctx)
+		defer s.end()
+	}
 	if ctx.Err() != nil {
 		w.Stop()
 	}
 	select {
 	case <-w.stopping: // before it has begun
-		stop()
+		w.working.end()
 	default:
 	}
 	over := make(chan struct{}) // the dispatcher has ended
@@ -146,7 +137,7 @@ func (w *Worker) Run(ctx context.Context) error {
 		case <-w.stopping:
 		case <-over:
 		}
-		stop()
+		w.working.end()
 		w.releaseBuffer()
 		// A claim in flight may have been granted, so it isn't cut off at once.
 		t := time.NewTimer(stopClaim)
@@ -156,26 +147,26 @@ func (w *Worker) Run(ctx context.Context) error {
 		case <-t.C:
 		case <-over:
 		}
-		endClaims()
+		w.claiming.end()
 	})
 
 	w.logStart()
-	var upkeep sync.WaitGroup
-	upkeep.Go(w.renewLoop)
-	upkeep.Go(w.beatLoop)
-	upkeep.Go(w.sweepLoop)
+	var loops sync.WaitGroup
+	loops.Go(w.renewLoop)
+	loops.Go(w.beatLoop)
+	loops.Go(w.sweepLoop)
 	if n, ok := tasks.As[tasks.CancelNotifier](w.store); ok {
-		upkeep.Go(func() { w.notifyLoop(n) })
+		loops.Go(func() { w.notifyLoop(n) })
 	}
 
-	w.dispatch()
+	w.dispatch() //nolint:contextcheck // a scope is its context: the end of ctx is only a wish
 	close(over)
 	helpers.Wait()
 	err := w.shutdown()
-	endUpkeep()
-	upkeep.Wait()
+	w.upkeep.end()
+	loops.Wait()
 	w.stopDeadlines()
-	w.lastBeat()
+	w.lastBeat(w.base.ctx) //nolint:contextcheck // ctx has ended by now
 	w.logStop(err)
 	return err
 }
@@ -209,7 +200,7 @@ func (w *Worker) prepare(ctx context.Context) error {
 		w.log = rt.Logger()
 	}
 	w.outage.w = w
-	w.base = context.WithoutCancel(ctx)
+	w.base.ctx = context.WithoutCancel(ctx)
 	w.left = -1
 	if opts.MaxTasks > 0 {
 		w.left = opts.MaxTasks

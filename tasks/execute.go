@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -166,6 +167,7 @@ func attemptError(err error) *AttemptError {
 	switch {
 	case errors.As(err, &p):
 		e.Type, e.Stack = ErrorTypePanic, clean(string(p.stack), maxStack)
+		e.Message = strings.TrimPrefix(e.Message, panicPrefix) // the type says it
 	case errors.Is(err, ErrGoexit):
 		e.Type = ErrorTypeGoexit
 	case errors.Is(err, ErrTimeout):

@@ -211,7 +211,9 @@ type panicError struct {
 
 func newPanicError(value any) *panicError { return &panicError{value: value, stack: debug.Stack()} }
 
-func (p *panicError) Error() string { return fmt.Sprintf("panic: %v", p.value) }
+const panicPrefix = "panic: "
+
+func (p *panicError) Error() string { return panicPrefix + fmt.Sprint(p.value) }
 
 // Is makes a panic match ErrPanicked.
 func (p *panicError) Is(target error) bool { return target == ErrPanicked }

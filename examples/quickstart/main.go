@@ -64,7 +64,7 @@ func run(ctx context.Context) (err error) {
 	if err := app.Open(ctx, cfg, backends.All()); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, app.Close(ctx)) }()
+	defer func() { err = errors.Join(err, app.Close(context.Background())) }()
 
 	heading("Enqueue: the task is stored, and nothing runs it yet")
 	greeting, err := greetUser.Enqueue(ctx, "michael")
@@ -117,7 +117,7 @@ func run(ctx context.Context) (err error) {
 	fmt.Println("status:", failing.Status)
 	fmt.Println("failed:", errors.Is(err, tasks.ErrTaskFailed))
 	fmt.Println("error: ", failing.LastError())
-	fmt.Println("stack: ", firstLines(failing.LastError().Stack, "main.go"))
+	fmt.Println("stack: ", firstLine(failing.LastError().Stack, "main.go"))
 
 	heading("A task that fails twice: retries with backoff, success on attempt 3")
 	retried, err := flaky.Enqueue(ctx, tasks.None{})
@@ -150,8 +150,8 @@ func run(ctx context.Context) (err error) {
 
 func heading(text string) { fmt.Printf("\n== %s\n", text) }
 
-// firstLines returns the stack's lines that name a file, for a short print.
-func firstLines(stack, file string) string {
+// firstLine returns the stack's first line that names a file, for a short print.
+func firstLine(stack, file string) string {
 	for line := range strings.Lines(stack) {
 		if strings.Contains(line, file) {
 			return strings.TrimSpace(line)
@@ -161,7 +161,7 @@ func firstLines(stack, file string) string {
 }
 
 // shortLines keeps the log readable here: the time of day, and no stack, which is
-// printed from the result below.
+// printed from the result.
 func shortLines(_ []string, a slog.Attr) slog.Attr {
 	switch a.Key {
 	case slog.TimeKey:

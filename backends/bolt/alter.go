@@ -37,7 +37,7 @@ func (b *Backend) Alter(ctx context.Context, change tasks.Change, ids []string) 
 func (t *txn) alter(change tasks.Change, id string) (tasks.Altered, error) {
 	e, err := t.load(id)
 	switch {
-	case err != nil && change.Kind == tasks.ChangeDelete && t.b(bktDamaged).Get([]byte(id)) != nil:
+	case err != nil && change.Kind == tasks.ChangeDelete && t.get(inDamaged, []byte(id)) != nil:
 		return tasks.Altered{}, t.discard(id)
 	case err != nil:
 		return tasks.Altered{Err: err}, nil
@@ -73,7 +73,7 @@ func (t *txn) alter(change tasks.Change, id string) (tasks.Altered, error) {
 
 // discard deletes a record that can't be decoded.
 func (t *txn) discard(id string) error {
-	for _, i := range []int{bktArgs, bktDamaged, bktRecords} {
+	for _, i := range []space{inArgs, inDamaged, inRecords} {
 		if err := t.del(i, []byte(id)); err != nil {
 			return err
 		}
@@ -116,9 +116,9 @@ func (b *Backend) Prune(ctx context.Context, req tasks.PruneRequest) (tasks.Prun
 func (t *txn) prune(req *tasks.PruneRequest, from []byte) (p tasks.Pruned, err error) {
 	before := lifecycle.Time(t.now.Add(-req.OlderThan))
 	var keys [][]byte
-	c := t.b(bktFinal).Cursor()
-	k, v := c.Seek(from)
-	for looked := 0; k != nil; k, v = c.Next() {
+	c := t.cursor(inFinal)
+	k, v := c.seek(from)
+	for looked := 0; k != nil; k, v = c.next() {
 		if bytes.Equal(k, from) {
 			continue
 		}
@@ -144,7 +144,7 @@ func (t *txn) prune(req *tasks.PruneRequest, from []byte) (p tasks.Pruned, err e
 		case err != nil:
 			continue // Check tells
 		case e == nil || !e.rec.Status.Final():
-			err = t.del(bktFinal, k)
+			err = t.del(inFinal, k)
 		default:
 			p.Deleted++
 			err = t.update(e, func(*tasks.Record) bool { return true })

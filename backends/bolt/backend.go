@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"sync"
+	"sync/atomic"
 
 	"go.etcd.io/bbolt"
 
@@ -22,8 +23,10 @@ type Backend struct {
 
 	recovered int
 
-	queue *batch.Queue[*op]
-	hub   hub
+	queue  *batch.Queue[*op]
+	active atomic.Int64   // ops that are in line or being applied
+	inline sync.WaitGroup // ops that their callers apply
+	hub    hub
 
 	gate   sync.RWMutex // held for reading while an op is put in line
 	closed bool
@@ -50,7 +53,7 @@ func newBackend(db *bbolt.DB, path string, o *Options) *Backend {
 		released: make(chan struct{}),
 	}
 	b.hub.init()
-	b.queue = batch.New(maxBatchBytes, func(o *op) int { return o.size }, b.flush)
+	b.queue = batch.New(maxBatchBytes, func(o *op) int { return o.size }, b.run)
 	return b
 }
 
@@ -97,6 +100,7 @@ func (b *Backend) Close(ctx context.Context) error {
 func (b *Backend) release() {
 	defer close(b.released)
 	b.queue.Drain()
+	b.inline.Wait()
 	if b.file == nil {
 		return
 	}

@@ -42,8 +42,8 @@ func (b *Backend) Check(ctx context.Context) []tasks.Finding {
 		if err := b.checkFormat(t.tx.Bucket([]byte(topBucket))); err != nil {
 			return err
 		}
-		c := t.b(bktDamaged).Cursor()
-		for k, _ := c.First(); k != nil && damaged < manyDamaged; k, _ = c.Next() {
+		c := t.cursor(inDamaged)
+		for k, _ := c.first(); k != nil && damaged < manyDamaged; k, _ = c.next() {
 			damaged++
 		}
 		return nil

@@ -7,8 +7,6 @@ import (
 	"errors"
 	"time"
 
-	"go.etcd.io/bbolt"
-
 	"github.com/sideman-go/sideman/tasks"
 	"github.com/sideman-go/sideman/tasks/lifecycle"
 )
@@ -19,7 +17,7 @@ const maxSkipped = 1000
 
 // stream walks the due records of one queue in claim order.
 type stream struct {
-	c      *bbolt.Cursor
+	c      *cursor
 	prefix []byte
 	now    time.Time
 
@@ -31,12 +29,12 @@ type stream struct {
 
 // open moves to the queue's first due record and reports whether there is one.
 func (s *stream) open() bool {
-	k, _ := s.c.Seek(s.prefix)
+	k, _ := s.c.seek(s.prefix)
 	return s.settle(k)
 }
 
 func (s *stream) next() bool {
-	k, _ := s.c.Next()
+	k, _ := s.c.next()
 	return s.settle(k)
 }
 
@@ -47,13 +45,13 @@ func (s *stream) settle(k []byte) bool {
 		_, level, due, id, ok := splitReadyKey(k)
 		switch {
 		case !ok:
-			k, _ = s.c.Next()
+			k, _ = s.c.next()
 			continue
 		case !due.After(s.now):
 			s.key, s.level, s.due, s.id = k, level, due, id
 			return true
 		}
-		k, _ = s.c.Seek(append(s.prefix[:len(s.prefix):len(s.prefix)], level+1))
+		k, _ = s.c.seek(append(s.prefix[:len(s.prefix):len(s.prefix)], level+1))
 	}
 	return false
 }
@@ -70,18 +68,18 @@ func (s *stream) before(o *stream) bool {
 
 // earliest returns when the queue's first record is due: the earliest of the
 // heads of its levels.
-func earliest(c *bbolt.Cursor, queue string) (first time.Time, found bool) {
+func earliest(c *cursor, queue string) (first time.Time, found bool) {
 	prefix := queuePrefix(queue)
-	for k, _ := c.Seek(prefix); bytes.HasPrefix(k, prefix); {
+	for k, _ := c.seek(prefix); bytes.HasPrefix(k, prefix); {
 		_, level, due, _, ok := splitReadyKey(k)
 		if !ok {
-			k, _ = c.Next()
+			k, _ = c.next()
 			continue
 		}
 		if !found || due.Before(first) {
 			first, found = due, true
 		}
-		k, _ = c.Seek(append(prefix[:len(prefix):len(prefix)], level+1))
+		k, _ = c.seek(append(prefix[:len(prefix):len(prefix)], level+1))
 	}
 	return first, found
 }
@@ -89,10 +87,9 @@ func earliest(c *bbolt.Cursor, queue string) (first time.Time, found bool) {
 // eachQueue calls fn with each queue of the selection that has READY records and
 // isn't paused, until fn returns false.
 func (t *txn) eachQueue(sel tasks.Selection, fn func(queue string) bool) {
-	paused := t.b(bktPaused)
 	if !sel.All() {
 		for i, q := range sel.Queues {
-			if q == "" || !sel.Has(q) || contains(sel.Queues[:i], q) || paused.Get([]byte(q)) != nil {
+			if q == "" || !sel.Has(q) || contains(sel.Queues[:i], q) || t.get(inPaused, []byte(q)) != nil {
 				continue
 			}
 			if !fn(q) {
@@ -101,18 +98,18 @@ func (t *txn) eachQueue(sel tasks.Selection, fn func(queue string) bool) {
 		}
 		return
 	}
-	c := t.b(bktReady).Cursor()
-	for k, _ := c.First(); k != nil; {
+	c := t.cursor(inReady)
+	for k, _ := c.first(); k != nil; {
 		queue, _, _, _, ok := splitReadyKey(k)
 		if !ok {
-			k, _ = c.Next()
+			k, _ = c.next()
 			continue
 		}
 		name := string(queue)
-		if sel.Has(name) && paused.Get(queue) == nil && !fn(name) {
+		if sel.Has(name) && t.get(inPaused, queue) == nil && !fn(name) {
 			return
 		}
-		if k, _ = c.Seek(after(queuePrefix(name))); k == nil {
+		if k, _ = c.seek(after(queuePrefix(name))); k == nil {
 			return
 		}
 	}
@@ -140,7 +137,7 @@ type picked struct {
 func (t *txn) pick(sel tasks.Selection, limit int) []picked {
 	var streams []*stream
 	t.eachQueue(sel, func(queue string) bool {
-		s := &stream{c: t.b(bktReady).Cursor(), prefix: queuePrefix(queue), now: lifecycle.Time(t.now)}
+		s := &stream{c: t.cursor(inReady), prefix: queuePrefix(queue), now: lifecycle.Time(t.now)}
 		if s.open() {
 			streams = append(streams, s)
 		}
@@ -188,7 +185,7 @@ func (t *txn) claim(req *tasks.ClaimRequest) ([]tasks.Claimed, error) {
 		case p.err != nil:
 			err = t.quarantine(p)
 		case p.e == nil || p.e.rec.Status != tasks.Ready:
-			err = t.del(bktReady, p.key) // an entry without its record
+			err = t.del(inReady, p.key) // an entry without its record
 		case lifecycle.Expired(&p.e.rec, t.now):
 			err = t.update(p.e, func(r *tasks.Record) bool {
 				lifecycle.Expire(r, t.now)
@@ -214,10 +211,10 @@ func (t *txn) claim(req *tasks.ClaimRequest) ([]tasks.Claimed, error) {
 // quarantine takes a record out of the way of claims. It stays readable as far
 // as it can be, and Check reports it.
 func (t *txn) quarantine(p *picked) error {
-	if err := t.del(bktReady, p.key); err != nil {
+	if err := t.del(inReady, p.key); err != nil {
 		return err
 	}
-	return t.put(bktDamaged, []byte(p.id), []byte(p.err.Error()))
+	return t.put(inDamaged, []byte(p.id), []byte(p.err.Error()))
 }
 
 func (e *envelope) lease() tasks.Lease {

@@ -364,7 +364,10 @@ func (e *envelope) field(tag byte, value []byte) error {
 		d := time.Duration(v)
 		r.Retain = &d
 	case tagArgs:
-		r.Args = append([]byte(nil), value...)
+		if e.farArgs || r.Args == nil {
+			return errors.New("it has arguments in spite of its flags")
+		}
+		r.Args = append([]byte{}, value...)
 	case tagMetadata:
 		p := parts{b: value}
 		k := p.string()

@@ -66,12 +66,11 @@ func fits(rec *tasks.Record) error {
 
 // enqueue writes the records. It is the apply of an op.
 func (t *txn) enqueue(all []fresh) error {
-	records := t.b(bktRecords)
 	// Reading first: a stored record that can't be read fails the op without a trace.
 	for i := range all {
 		f := &all[i]
 		f.out = tasks.Record{}
-		if records.Get(f.key) != nil {
+		if t.get(inRecords, f.key) != nil {
 			rec, err := t.whole(f.in.ID)
 			if err != nil {
 				return err
@@ -85,7 +84,7 @@ func (t *txn) enqueue(all []fresh) error {
 		if f.out.Duplicate {
 			continue
 		}
-		if i > 0 && records.Get(f.key) != nil { // twice in this batch
+		if i > 0 && t.get(inRecords, f.key) != nil { // twice in this batch
 			rec, err := t.whole(f.in.ID)
 			if err != nil {
 				return err
@@ -113,11 +112,11 @@ func (t *txn) add(f *fresh) error {
 		return err
 	}
 	if f.args != nil {
-		if err := t.put(bktArgs, f.key, f.args); err != nil {
+		if err := t.put(inArgs, f.key, f.args); err != nil {
 			return err
 		}
 	}
-	return t.put(bktRecords, f.key, f.buf)
+	return t.put(inRecords, f.key, f.buf)
 }
 
 // fill tells the caller what the store decided.

@@ -34,7 +34,7 @@ func (b *Backend) List(ctx context.Context, req tasks.ListRequest) (tasks.Page, 
 }
 
 func (t *txn) list(ctx context.Context, req *tasks.ListRequest) (page tasks.Page, err error) {
-	c := t.b(bktRecords).Cursor()
+	c := t.cursor(inRecords)
 	match := newQuick(&req.Filter)
 	size := req.PageSize()
 	k, v := start(c, req.After, req.Newest)
@@ -61,30 +61,30 @@ func (t *txn) list(ctx context.Context, req *tasks.ListRequest) (page tasks.Page
 	return page, nil
 }
 
-func start(c *bbolt.Cursor, from string, newest bool) (k, v []byte) {
+func start(c *cursor, from string, newest bool) (k, v []byte) {
 	switch {
 	case from == "" && newest:
-		return c.Last()
+		return c.last()
 	case from == "":
-		return c.First()
+		return c.first()
 	}
-	k, v = c.Seek([]byte(from))
+	k, v = c.seek([]byte(from))
 	switch {
 	case newest && k == nil:
-		return c.Last()
+		return c.last()
 	case newest: // at or behind it
-		return c.Prev()
+		return c.prev()
 	case string(k) == from:
-		return c.Next()
+		return c.next()
 	}
 	return k, v
 }
 
-func step(c *bbolt.Cursor, newest bool) (k, v []byte) {
+func step(c *cursor, newest bool) (k, v []byte) {
 	if newest {
-		return c.Prev()
+		return c.prev()
 	}
-	return c.Next()
+	return c.next()
 }
 
 // quick is the part of a filter that needs no decoding.
@@ -150,7 +150,7 @@ func (t *txn) queues() []tasks.QueueInfo {
 		}
 		return q
 	}
-	_ = t.b(bktCounts).ForEach(func(k, v []byte) error {
+	_ = t.each(inCounts, func(k, v []byte) error {
 		queue, status, task, ok := splitCountKey(k)
 		if !ok || len(v) != 8 {
 			return nil
@@ -166,11 +166,11 @@ func (t *txn) queues() []tasks.QueueInfo {
 		}
 		return nil
 	})
-	_ = t.b(bktPaused).ForEach(func(k, _ []byte) error {
+	_ = t.each(inPaused, func(k, _ []byte) error {
 		get(string(k)).Paused = true
 		return nil
 	})
-	c := t.b(bktReady).Cursor()
+	c := t.cursor(inReady)
 	infos := make([]tasks.QueueInfo, 0, len(byName))
 	for name, q := range byName {
 		if due, ok := earliest(c, name); ok {
@@ -195,15 +195,15 @@ func (b *Backend) Pause(ctx context.Context, queue string, paused bool) error {
 	}
 	key := []byte(queue)
 	return b.do(ctx, &op{apply: func(t *txn) error {
-		is := t.b(bktPaused).Get(key) != nil
+		is := t.get(inPaused, key) != nil
 		switch {
 		case is == paused:
 			return nil
 		case paused:
-			return t.put(bktPaused, key, appendTime(nil, t.now))
+			return t.put(inPaused, key, appendTime(nil, t.now))
 		}
 		t.news.ready = true
-		return t.del(bktPaused, key)
+		return t.del(inPaused, key)
 	}})
 }
 
@@ -220,10 +220,10 @@ func (b *Backend) Heartbeat(ctx context.Context, w tasks.WorkerInfo) error {
 	return b.do(ctx, &op{apply: func(t *txn) error {
 		key := []byte(w.ID)
 		if w.Stopped {
-			if t.b(bktWorkers).Get(key) == nil {
+			if t.get(inWorkers, key) == nil {
 				return nil
 			}
-			return t.del(bktWorkers, key)
+			return t.del(inWorkers, key)
 		}
 		beat := w
 		beat.BeatAt = t.now.UTC().Truncate(time.Microsecond)
@@ -231,7 +231,7 @@ func (b *Backend) Heartbeat(ctx context.Context, w tasks.WorkerInfo) error {
 		if err != nil {
 			return err
 		}
-		return t.put(bktWorkers, key, value)
+		return t.put(inWorkers, key, value)
 	}})
 }
 
@@ -242,7 +242,7 @@ func (b *Backend) Workers(ctx context.Context) ([]tasks.WorkerInfo, error) {
 	}
 	var live []tasks.WorkerInfo
 	err := b.view(func(t *txn) error {
-		return t.b(bktWorkers).ForEach(func(_, v []byte) error {
+		return t.each(inWorkers, func(_, v []byte) error {
 			var w tasks.WorkerInfo
 			if err := json.Unmarshal(v, &w); err != nil {
 				return nil // a sweep removes it

@@ -7,50 +7,51 @@ import (
 	"github.com/sideman-go/sideman/tasks"
 )
 
-// The buckets, all inside the top one. Keys sort as bytes, so numbers in them are
-// big-endian.
+// Everything is in one bucket, and the first byte of a key, its space, says what
+// it is. The rest of it sorts as bytes, so numbers are big-endian.
 //
-//	records   id → record
-//	args      id → arguments that are too large to be rewritten with the record
-//	ready     queue, level, due, id → nothing; every READY record, due or not
-//	leases    deadline, id → nothing; every RUNNING record
-//	expiry    expires, id → nothing; READY records that haven't started and can expire
 //	final     prune at, id → status, finished at, queue; every final record
+//	leases    deadline, id → nothing; every RUNNING record
+//	ready     queue, level, due, id → nothing; every READY record, due or not
+//	expiry    expires, id → nothing; READY records that haven't started and can expire
+//	args      id → arguments that are too large to be rewritten with the record
+//	records   id → record
 //	counts    queue, status, task → number of records
-//	paused    queue → since when
-//	workers   worker id → heartbeat
 //	damaged   id → why; records that couldn't be decoded when they were to be claimed
+//	workers   worker id → heartbeat
+//	paused    queue → since when
 //	meta      format, created
 //
 // A level is 100 - priority, so that the most urgent comes first. The head of each
 // level of a queue is its record that is due first: no record needs to be moved
 // from a "deferred" to a "ready" place, and the time of the next one is known.
+//
+// One bucket rather than one for each, because a commit writes every page on the
+// way to what has changed: the spaces share those. Their order makes neighbours of
+// what changes together. The counters follow the newest records, which is where an
+// enqueue writes; a claim takes from the front of ready and adds to leases, a
+// settle takes from leases and adds to the end of final.
 const topBucket = "sideman"
 
 // formatVersion is the version of this layout. A file with a newer one is refused.
 const formatVersion = 1
 
-const (
-	bktRecords = iota
-	bktArgs
-	bktReady
-	bktLeases
-	bktExpiry
-	bktFinal
-	bktCounts
-	bktPaused
-	bktWorkers
-	bktDamaged
-	bktMeta
-	bktN
-)
+// space is the first byte of a key. The values are part of the format.
+type space byte
 
-func bucketName(i int) string {
-	return [bktN]string{
-		"records", "args", "ready", "leases", "expiry", "final",
-		"counts", "paused", "workers", "damaged", "meta",
-	}[i]
-}
+const (
+	inFinal   space = 0x10
+	inLeases  space = 0x18
+	inReady   space = 0x20
+	inExpiry  space = 0x28
+	inArgs    space = 0x30
+	inRecords space = 0x40
+	inCounts  space = 0x48
+	inDamaged space = 0x50
+	inWorkers space = 0x58
+	inPaused  space = 0x60
+	inMeta    space = 0x68
+)
 
 const (
 	keyFormat  = "format"

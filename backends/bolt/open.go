@@ -79,7 +79,7 @@ func (b *Backend) start(ctx context.Context) error {
 	return b.recover(ctx)
 }
 
-// layout makes the buckets of a new file, and refuses a file that this program
+// layout makes the bucket of a new file, and refuses a file that this program
 // doesn't understand.
 func (b *Backend) layout() error {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
@@ -113,11 +113,7 @@ func (b *Backend) checkFormat(top *bbolt.Bucket) error {
 	if top == nil {
 		return fmt.Errorf("%w: %s: the bucket %q is missing", tasks.ErrDamaged, b.path, topBucket)
 	}
-	meta := top.Bucket([]byte(bucketName(bktMeta)))
-	if meta == nil {
-		return fmt.Errorf("%w: %s: the bucket %q has no format version", tasks.ErrDamaged, b.path, topBucket)
-	}
-	v := meta.Get([]byte(keyFormat))
+	v := top.Get(append([]byte{byte(inMeta)}, keyFormat...))
 	if len(v) != 4 {
 		return fmt.Errorf("%w: %s: the bucket %q has no format version", tasks.ErrDamaged, b.path, topBucket)
 	}
@@ -126,29 +122,17 @@ func (b *Backend) checkFormat(top *bbolt.Bucket) error {
 		return fmt.Errorf("%w: %s has format %d, and this program knows up to format %d: use a newer version of it",
 			tasks.ErrUnavailable, b.path, version, formatVersion)
 	}
-	for i := range bktN {
-		if top.Bucket([]byte(bucketName(i))) == nil {
-			return fmt.Errorf("%w: %s: the bucket %s/%s is missing", tasks.ErrDamaged, b.path, topBucket, bucketName(i))
-		}
-	}
 	return nil
 }
 
 func create(t *txn) error {
-	top, err := t.tx.CreateBucketIfNotExists([]byte(topBucket))
-	if err != nil {
+	if _, err := t.tx.CreateBucketIfNotExists([]byte(topBucket)); err != nil {
 		return err
 	}
-	for i := range bktN {
-		if _, err := top.CreateBucketIfNotExists([]byte(bucketName(i))); err != nil {
-			return err
-		}
-	}
-	meta := t.b(bktMeta)
-	if err := meta.Put([]byte(keyFormat), binary.BigEndian.AppendUint32(nil, formatVersion)); err != nil {
+	if err := t.put(inMeta, []byte(keyFormat), binary.BigEndian.AppendUint32(nil, formatVersion)); err != nil {
 		return err
 	}
-	return meta.Put([]byte(keyCreated), []byte(t.now.UTC().Format(time.RFC3339Nano)))
+	return t.put(inMeta, []byte(keyCreated), []byte(t.now.UTC().Format(time.RFC3339Nano)))
 }
 
 // openFile opens the database. bbolt would wait for the lock without regard to

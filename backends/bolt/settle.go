@@ -160,15 +160,15 @@ func (t *txn) renew(leases []tasks.Lease, d time.Duration) ([]tasks.LeaseState, 
 			}
 			states[i].CancelReason = string(reason)
 		}
-		if err := t.del(bktLeases, timeKey(h.time(offUntil), id)); err != nil {
+		if err := t.del(inLeases, timeKey(h.time(offUntil), id)); err != nil {
 			return nil, err
 		}
 		h = head(bytes.Clone(h))
 		h.patch(offUntil, deadline)
-		if err := t.put(bktLeases, timeKey(deadline, id), nil); err != nil {
+		if err := t.put(inLeases, timeKey(deadline, id), nil); err != nil {
 			return nil, err
 		}
-		if err := t.put(bktRecords, []byte(id), h); err != nil {
+		if err := t.put(inRecords, []byte(id), h); err != nil {
 			return nil, err
 		}
 	}

@@ -43,7 +43,7 @@ func (b *Backend) Sweep(ctx context.Context) (tasks.Swept, error) {
 }
 
 func (t *txn) sweepDue() bool {
-	for _, i := range []int{bktLeases, bktExpiry, bktFinal} {
+	for _, i := range []space{inLeases, inExpiry, inFinal} {
 		if ids, _ := t.overdue(i, t.now, 1); len(ids) > 0 {
 			return true
 		}
@@ -53,10 +53,10 @@ func (t *txn) sweepDue() bool {
 
 // overdue returns copies of the first keys of a time index that are due by then,
 // and whether there are more.
-func (t *txn) overdue(bucket int, by time.Time, limit int) (keys [][]byte, more bool) {
-	c := t.b(bucket).Cursor()
+func (t *txn) overdue(in space, by time.Time, limit int) (keys [][]byte, more bool) {
+	c := t.cursor(in)
 	by = lifecycle.Time(by)
-	for k, _ := c.First(); k != nil; k, _ = c.Next() {
+	for k, _ := c.first(); k != nil; k, _ = c.next() {
 		if at, _, ok := splitTimeKey(k); ok && at.After(by) {
 			break
 		}
@@ -71,13 +71,13 @@ func (t *txn) overdue(bucket int, by time.Time, limit int) (keys [][]byte, more 
 // sweep is the apply of a sweep.
 func (t *txn) sweep() (tasks.Swept, error) {
 	var s tasks.Swept
-	err := t.each(bktLeases, t.now, &s.More, func(e *envelope) (bool, error) {
+	err := t.eachDue(inLeases, t.now, &s.More, func(e *envelope) (bool, error) {
 		return t.lose(e, &s.Lost)
 	})
 	if err != nil {
 		return s, err
 	}
-	err = t.each(bktExpiry, t.now, &s.More, func(e *envelope) (bool, error) {
+	err = t.eachDue(inExpiry, t.now, &s.More, func(e *envelope) (bool, error) {
 		if !lifecycle.Expired(&e.rec, t.now) {
 			return false, nil
 		}
@@ -90,7 +90,7 @@ func (t *txn) sweep() (tasks.Swept, error) {
 	if err != nil {
 		return s, err
 	}
-	err = t.each(bktFinal, t.now, &s.More, func(e *envelope) (bool, error) {
+	err = t.eachDue(inFinal, t.now, &s.More, func(e *envelope) (bool, error) {
 		if !e.rec.Status.Final() {
 			return false, nil
 		}
@@ -101,18 +101,18 @@ func (t *txn) sweep() (tasks.Swept, error) {
 		return s, err
 	}
 	for _, id := range t.silent() {
-		if err := t.del(bktWorkers, id); err != nil {
+		if err := t.del(inWorkers, id); err != nil {
 			return s, err
 		}
 	}
 	return s, nil
 }
 
-// each calls fn with the records of the overdue entries of a time index. An entry
+// eachDue calls fn with the records of the overdue entries of a time index. An entry
 // that fn says isn't so, or whose record can't be read, is dropped, so that it
 // doesn't come up for ever.
-func (t *txn) each(bucket int, by time.Time, more *bool, fn func(e *envelope) (bool, error)) error {
-	keys, m := t.overdue(bucket, by, sweepLimit)
+func (t *txn) eachDue(in space, by time.Time, more *bool, fn func(e *envelope) (bool, error)) error {
+	keys, m := t.overdue(in, by, sweepLimit)
 	*more = *more || m
 	for _, k := range keys {
 		_, id, ok := splitTimeKey(k)
@@ -121,7 +121,7 @@ func (t *txn) each(bucket int, by time.Time, more *bool, fn func(e *envelope) (b
 			e, err := t.load(string(id))
 			switch {
 			case err != nil:
-				if err := t.put(bktDamaged, id, []byte(err.Error())); err != nil {
+				if err := t.put(inDamaged, id, []byte(err.Error())); err != nil {
 					return err
 				}
 			case e != nil:
@@ -131,7 +131,7 @@ func (t *txn) each(bucket int, by time.Time, more *bool, fn func(e *envelope) (b
 			}
 		}
 		if !so {
-			if err := t.del(bucket, k); err != nil {
+			if err := t.del(in, k); err != nil {
 				return err
 			}
 		}
@@ -141,7 +141,7 @@ func (t *txn) each(bucket int, by time.Time, more *bool, fn func(e *envelope) (b
 
 // silent returns the keys of workers to be forgotten.
 func (t *txn) silent() (ids [][]byte) {
-	_ = t.b(bktWorkers).ForEach(func(k, v []byte) error {
+	_ = t.each(inWorkers, func(k, v []byte) error {
 		var w tasks.WorkerInfo
 		err := json.Unmarshal(v, &w)
 		if err != nil || t.now.Sub(w.BeatAt) > max(forgetWorkers, 10*w.Interval) {
@@ -169,8 +169,8 @@ func (t *txn) lose(e *envelope, n *int) (bool, error) {
 func (b *Backend) recover(ctx context.Context) error {
 	for more := true; more; {
 		err := b.view(func(t *txn) error {
-			lease, _ := t.b(bktLeases).Cursor().First()
-			worker, _ := t.b(bktWorkers).Cursor().First()
+			lease, _ := t.cursor(inLeases).first()
+			worker, _ := t.cursor(inWorkers).first()
 			more = lease != nil || worker != nil
 			return nil
 		})
@@ -180,19 +180,19 @@ func (b *Backend) recover(ctx context.Context) error {
 		lost := 0
 		err = b.do(ctx, &op{apply: func(t *txn) error {
 			lost = 0
-			err := t.each(bktLeases, lifecycle.Forever, &more, func(e *envelope) (bool, error) {
+			err := t.eachDue(inLeases, lifecycle.Forever, &more, func(e *envelope) (bool, error) {
 				return t.lose(e, &lost)
 			})
 			if err != nil {
 				return err
 			}
 			var workers [][]byte
-			_ = t.b(bktWorkers).ForEach(func(k, _ []byte) error {
+			_ = t.each(inWorkers, func(k, _ []byte) error {
 				workers = append(workers, bytes.Clone(k))
 				return nil
 			})
 			for _, id := range workers {
-				if err := t.del(bktWorkers, id); err != nil {
+				if err := t.del(inWorkers, id); err != nil {
 					return err
 				}
 			}

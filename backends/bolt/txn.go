@@ -11,7 +11,7 @@ import (
 	"github.com/sideman-go/sideman/tasks/lifecycle"
 )
 
-// txn is a transaction on our buckets. It keeps the indexes and counters in step
+// txn is a transaction on our bucket. It keeps the indexes and counters in step
 // with the records, and gathers what is to be announced once it is committed.
 type txn struct {
 	tx   *bbolt.Tx
@@ -20,11 +20,15 @@ type txn struct {
 	now  time.Time
 
 	top    *bbolt.Bucket
-	bkt    [bktN]*bbolt.Bucket
-	writes int // Put and Delete calls, to know whether an op has left a trace
+	key    []byte // for full
+	writes int    // Put and Delete calls, to know whether an op has left a trace
 	counts map[string]int64
 	news   news
 }
+
+// fillPercent is how full a page is left when it is split. Most keys are added in
+// ascending order, so that pages aren't filled up later; but records grow.
+const fillPercent = 0.8
 
 // news is what others wait for and a commit makes true.
 type news struct {
@@ -36,31 +40,78 @@ type news struct {
 
 type cancelNote struct{ id, reason string }
 
-// b returns a bucket; each is looked up once per transaction.
-func (t *txn) b(i int) *bbolt.Bucket {
-	if t.bkt[i] == nil {
-		if t.top == nil {
-			t.top = t.tx.Bucket([]byte(topBucket))
+// bucket returns the one bucket. Its absence is a panic, as bbolt itself does for
+// damage: it ends up as ErrDamaged.
+func (t *txn) bucket() *bbolt.Bucket {
+	if t.top == nil {
+		if t.top = t.tx.Bucket([]byte(topBucket)); t.top == nil {
+			panic(fmt.Sprintf("the bucket %q is missing", topBucket))
 		}
-		if t.top != nil {
-			t.bkt[i] = t.top.Bucket([]byte(bucketName(i)))
-		}
-		if t.bkt[i] == nil {
-			// A panic, as bbolt itself does for damage: it ends up as ErrDamaged.
-			panic(fmt.Sprintf("bucket %s/%s is missing", topBucket, bucketName(i)))
+		t.top.FillPercent = fillPercent
+	}
+	return t.top
+}
+
+// full returns the key with its space before it, until the next call.
+func (t *txn) full(in space, key []byte) []byte {
+	t.key = append(append(t.key[:0], byte(in)), key...)
+	return t.key
+}
+
+func (t *txn) get(in space, key []byte) []byte { return t.bucket().Get(t.full(in, key)) }
+
+func (t *txn) put(in space, key, value []byte) error {
+	t.writes++
+	return t.bucket().Put(t.full(in, key), value) // bbolt copies the key, not the value
+}
+
+func (t *txn) del(in space, key []byte) error {
+	t.writes++
+	return t.bucket().Delete(t.full(in, key))
+}
+
+// cursor walks one space. Writing makes it invalid.
+func (t *txn) cursor(in space) *cursor { return &cursor{c: t.bucket().Cursor(), in: in} }
+
+type cursor struct {
+	c   *bbolt.Cursor
+	in  space
+	key []byte
+}
+
+// strip ends the walk where the space ends.
+func (c *cursor) strip(k, v []byte) ([]byte, []byte) {
+	if len(k) == 0 || k[0] != byte(c.in) {
+		return nil, nil
+	}
+	return k[1:], v
+}
+
+func (c *cursor) seek(key []byte) (k, v []byte) {
+	c.key = append(append(c.key[:0], byte(c.in)), key...)
+	return c.strip(c.c.Seek(c.key))
+}
+
+func (c *cursor) first() (k, v []byte) { return c.seek(nil) }
+func (c *cursor) next() (k, v []byte)  { return c.strip(c.c.Next()) }
+func (c *cursor) prev() (k, v []byte)  { return c.strip(c.c.Prev()) }
+
+func (c *cursor) last() (k, v []byte) {
+	if k, _ := c.c.Seek([]byte{byte(c.in) + 1}); k == nil {
+		return c.strip(c.c.Last())
+	}
+	return c.strip(c.c.Prev())
+}
+
+// each calls fn with every key of a space, and its value, until fn returns an error.
+func (t *txn) each(in space, fn func(k, v []byte) error) error {
+	c := t.cursor(in)
+	for k, v := c.first(); k != nil; k, v = c.next() {
+		if err := fn(k, v); err != nil {
+			return err
 		}
 	}
-	return t.bkt[i]
-}
-
-func (t *txn) put(i int, key, value []byte) error {
-	t.writes++
-	return t.b(i).Put(key, value)
-}
-
-func (t *txn) del(i int, key []byte) error {
-	t.writes++
-	return t.b(i).Delete(key)
+	return nil
 }
 
 // load reads a record, or returns nil if there is none.
@@ -82,7 +133,7 @@ func (t *txn) raw(id string) []byte {
 	if id == "" || len(id) > bbolt.MaxKeySize {
 		return nil
 	}
-	return t.b(bktRecords).Get([]byte(id))
+	return t.get(inRecords, []byte(id))
 }
 
 // loadArgs completes a record whose arguments are kept apart.
@@ -90,7 +141,7 @@ func (t *txn) loadArgs(e *envelope) error {
 	if !e.farArgs || e.rec.Args != nil {
 		return nil
 	}
-	args := t.b(bktArgs).Get([]byte(e.rec.ID))
+	args := t.get(inArgs, []byte(e.rec.ID))
 	if args == nil {
 		return t.damaged(e.rec.ID, errNoArgs)
 	}
@@ -153,17 +204,17 @@ func (t *txn) store(e *envelope) error {
 	if err := t.index(e); err != nil {
 		return err
 	}
-	return t.put(bktRecords, []byte(e.rec.ID), e.encode(make([]byte, 0, sizeHint(&e.rec))))
+	return t.put(inRecords, []byte(e.rec.ID), e.encode(make([]byte, 0, sizeHint(&e.rec))))
 }
 
 // remove deletes a record that isn't in the indexes.
 func (t *txn) remove(e *envelope) error {
 	if e.farArgs {
-		if err := t.del(bktArgs, []byte(e.rec.ID)); err != nil {
+		if err := t.del(inArgs, []byte(e.rec.ID)); err != nil {
 			return err
 		}
 	}
-	return t.del(bktRecords, []byte(e.rec.ID))
+	return t.del(inRecords, []byte(e.rec.ID))
 }
 
 func (t *txn) index(e *envelope) error {
@@ -172,17 +223,17 @@ func (t *txn) index(e *envelope) error {
 	switch r.Status {
 	case tasks.Ready:
 		t.news.ready = true
-		if err := t.put(bktReady, readyKey(r.Queue, levelOf(r.Priority), r.DueAt(), r.ID), nil); err != nil {
+		if err := t.put(inReady, readyKey(r.Queue, levelOf(r.Priority), r.DueAt(), r.ID), nil); err != nil {
 			return err
 		}
 		if canExpire(r) {
-			return t.put(bktExpiry, timeKey(r.ExpiresAt, r.ID), nil)
+			return t.put(inExpiry, timeKey(r.ExpiresAt, r.ID), nil)
 		}
 		return nil
 	case tasks.Running:
-		return t.put(bktLeases, timeKey(e.until, r.ID), nil)
+		return t.put(inLeases, timeKey(e.until, r.ID), nil)
 	default:
-		return t.put(bktFinal, timeKey(e.until, r.ID), finalValue(r))
+		return t.put(inFinal, timeKey(e.until, r.ID), finalValue(r))
 	}
 }
 
@@ -191,17 +242,17 @@ func (t *txn) unindex(e *envelope) error {
 	t.count(r.Queue, statusCode(r.Status), r.Task, -1)
 	switch r.Status {
 	case tasks.Ready:
-		if err := t.del(bktReady, readyKey(r.Queue, levelOf(r.Priority), r.DueAt(), r.ID)); err != nil {
+		if err := t.del(inReady, readyKey(r.Queue, levelOf(r.Priority), r.DueAt(), r.ID)); err != nil {
 			return err
 		}
 		if canExpire(r) {
-			return t.del(bktExpiry, timeKey(r.ExpiresAt, r.ID))
+			return t.del(inExpiry, timeKey(r.ExpiresAt, r.ID))
 		}
 		return nil
 	case tasks.Running:
-		return t.del(bktLeases, timeKey(e.until, r.ID))
+		return t.del(inLeases, timeKey(e.until, r.ID))
 	default:
-		return t.del(bktFinal, timeKey(e.until, r.ID))
+		return t.del(inFinal, timeKey(e.until, r.ID))
 	}
 }
 
@@ -223,14 +274,14 @@ func (t *txn) writeCounts() error {
 			continue
 		}
 		key := []byte(k)
-		if old := t.b(bktCounts).Get(key); len(old) == 8 {
+		if old := t.get(inCounts, key); len(old) == 8 {
 			n += int64(binary.BigEndian.Uint64(old))
 		}
 		var err error
 		if n == 0 {
-			err = t.del(bktCounts, key)
+			err = t.del(inCounts, key)
 		} else {
-			err = t.put(bktCounts, key, binary.BigEndian.AppendUint64(nil, uint64(n)))
+			err = t.put(inCounts, key, binary.BigEndian.AppendUint64(nil, uint64(n)))
 		}
 		if err != nil {
 			return err

@@ -128,7 +128,7 @@ func (b *Backend) Wait(ctx context.Context, sel tasks.Selection) error {
 
 // nextDue returns the earliest time at which a record of the selection is due.
 func (t *txn) nextDue(sel tasks.Selection) (next time.Time, found bool) {
-	c := t.b(bktReady).Cursor()
+	c := t.cursor(inReady)
 	t.eachQueue(sel, func(queue string) bool {
 		if due, ok := earliest(c, queue); ok && (!found || due.Before(next)) {
 			next, found = due, true

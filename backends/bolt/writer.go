@@ -57,6 +57,12 @@ func (b *Backend) do(ctx context.Context, o *op) error {
 	}
 	done := make(chan error, 1)
 	o.finish = func(err error) { done <- err }
+	if ctx.Done() == nil {
+		if err := b.now(o); err != nil {
+			return err
+		}
+		return <-done
+	}
 	if err := b.submit(o); err != nil {
 		return err
 	}
@@ -81,6 +87,34 @@ func (b *Backend) do(ctx context.Context, o *op) error {
 	return <-done
 }
 
+// now applies an op of a caller that waits whatever happens: on its own goroutine
+// if there is no other op to share a commit with, which saves handing it over
+// twice.
+func (b *Backend) now(o *op) error {
+	if b.active.Add(1) > 1 {
+		b.active.Add(-1)
+		return b.submit(o)
+	}
+	defer b.active.Add(-1)
+	if !b.enter() {
+		return tasks.ErrClosed
+	}
+	defer b.inline.Done()
+	b.flush([]*op{o})
+	return nil
+}
+
+// enter reports whether the backend is open; if so, Close waits for inline.Done.
+func (b *Backend) enter() bool {
+	b.gate.RLock()
+	defer b.gate.RUnlock()
+	if b.closed {
+		return false
+	}
+	b.inline.Add(1)
+	return true
+}
+
 // unknown reports a write of which the caller can't know whether it was stored.
 func unknown(cause error) error { return fmt.Errorf("%w: %w", tasks.ErrUnknownOutcome, cause) }
 
@@ -92,8 +126,15 @@ func (b *Backend) submit(o *op) error {
 	if b.closed {
 		return tasks.ErrClosed
 	}
+	b.active.Add(1)
 	b.queue.Add(o)
 	return nil
+}
+
+// run is the queue's flush.
+func (b *Backend) run(ops []*op) {
+	defer b.active.Add(-int64(len(ops)))
+	b.flush(ops)
 }
 
 // flush applies a batch. Ops that fail for their own sake don't hurt the others:

@@ -1,0 +1,3 @@
+package conformance
+
+func attemptCases() []Case { return nil }

@@ -1,0 +1,3 @@
+package conformance
+
+func cancelCases() []Case { return nil }

@@ -1,0 +1,3 @@
+package conformance
+
+func checkCases() []Case { return nil }

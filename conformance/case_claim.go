@@ -1,0 +1,3 @@
+package conformance
+
+func claimCases() []Case { return nil }

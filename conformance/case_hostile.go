@@ -1,0 +1,3 @@
+package conformance
+
+func hostileCases() []Case { return nil }

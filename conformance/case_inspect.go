@@ -1,0 +1,3 @@
+package conformance
+
+func inspectCases() []Case { return nil }

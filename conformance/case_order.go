@@ -1,0 +1,3 @@
+package conformance
+
+func orderCases() []Case { return nil }

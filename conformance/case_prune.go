@@ -1,0 +1,3 @@
+package conformance
+
+func pruneCases() []Case { return nil }

@@ -1,0 +1,3 @@
+package conformance
+
+func reopenCases() []Case { return nil }

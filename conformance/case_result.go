@@ -1,0 +1,3 @@
+package conformance
+
+func resultCases() []Case { return nil }

@@ -1,0 +1,3 @@
+package conformance
+
+func settleCases() []Case { return nil }

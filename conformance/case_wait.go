@@ -1,0 +1,3 @@
+package conformance
+
+func waitCases() []Case { return nil }

@@ -11,8 +11,11 @@ import (
 )
 
 func (w *Worker) logStart() {
-	w.log.Info("Starting worker", "worker_id", w.opts.WorkerID, "queues", strings.Join(w.opts.Queues, ","),
-		"backend", w.opts.Backend, "concurrency", w.opts.Concurrency)
+	args := []any{"worker_id", w.opts.WorkerID, "queues", strings.Join(w.opts.Queues, ",")}
+	if len(w.opts.Exclude) > 0 {
+		args = append(args, "exclude", strings.Join(w.opts.Exclude, ","))
+	}
+	w.log.Info("Starting worker", append(args, "backend", w.opts.Backend, "concurrency", w.opts.Concurrency)...)
 }
 
 func (w *Worker) logStop(err error) {

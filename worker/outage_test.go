@@ -192,6 +192,21 @@ func TestRenewalsGoOnAfterAnOutage(t *testing.T) {
 	})
 }
 
+func TestRenewalThatHangs(t *testing.T) {
+	bubble(t, func(t *testing.T, e *env) {
+		task := tasks.Define(e.app, "t", func(context.Context, int) (int, error) { time.Sleep(time.Minute); return 1, nil })
+		id := enqueue(t, task, 0)
+		r := e.start(worker.Options{Lease: 9 * time.Second, SweepInterval: time.Second})
+		time.Sleep(10 * time.Second)
+		e.store.set(func(m *memory) { m.slow["renew"] = time.Hour })
+		time.Sleep(3 * time.Second) // long enough for one call to hang
+		e.store.set(func(m *memory) { delete(m.slow, "renew") })
+		time.Sleep(time.Minute)
+		equal(t, "attempts", e.status(id, tasks.Successful).Attempts(), 1)
+		r.stop()
+	})
+}
+
 func TestHungStoreCall(t *testing.T) {
 	bubble(t, func(t *testing.T, e *env) {
 		task := tasks.Define(e.app, "t", nothing)

@@ -55,8 +55,16 @@ func (j *job) status() tasks.Status {
 // fireFinished tells the hooks of final records, one after the other. It is the
 // flush of a queue of its own, so that a slow hook doesn't hold up the settler.
 func (w *Worker) fireFinished(recs []*tasks.Record) {
-	for _, rec := range recs {
-		w.rt.Finished(w.base.ctx, rec)
+	for at := 0; at < len(recs); { // again if a hook ends its goroutine by runtime.Goexit
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			for at < len(recs) {
+				at++
+				w.rt.Finished(w.base.ctx, recs[at-1])
+			}
+		}()
+		<-ended
 	}
 	w.poke()
 }

@@ -172,6 +172,24 @@ func TestStopDuringAnOutageIsBounded(t *testing.T) {
 	})
 }
 
+func TestSecondSignalDuringAnOutage(t *testing.T) {
+	bubble(t, func(t *testing.T, e *env) {
+		task := tasks.Define(e.app, "t", nothing)
+		enqueue(t, task, 0)
+		e.store.set(func(m *memory) { m.fail["settle"] = tasks.ErrUnavailable })
+		r := e.start(worker.Options{Grace: time.Hour})
+		time.Sleep(time.Second)
+		r.Stop()
+		time.Sleep(time.Minute)
+		start := time.Now()
+		r.Abort()
+		if err := r.end(); !errors.Is(err, worker.ErrUnsettled) {
+			t.Fatalf("Run: got %v, want ErrUnsettled", err)
+		}
+		equal(t, "took", time.Since(start), 2*time.Second)
+	})
+}
+
 func TestStopDuringAnOutageThatEnds(t *testing.T) {
 	bubble(t, func(t *testing.T, e *env) {
 		task := tasks.Define(e.app, "t", func(context.Context, int) (int, error) { time.Sleep(time.Second); return 0, nil })

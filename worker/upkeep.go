@@ -11,12 +11,12 @@ import (
 )
 
 // every calls fn again and again until the upkeep ends: after each interval, and
-// sooner while it fails. op names it in the log.
-func (w *Worker) every(op string, interval func() time.Duration, fn func(context.Context) error) {
+// sooner while it fails. op names it in the log, and limit bounds one call.
+func (w *Worker) every(op string, limit time.Duration, interval func() time.Duration, fn func(context.Context) error) {
 	var failures backoff
 	wait := interval()
 	for sleep(w.upkeep.ctx, wait) {
-		ctx, cancel := context.WithTimeout(w.upkeep.ctx, callTimeout)
+		ctx, cancel := context.WithTimeout(w.upkeep.ctx, limit)
 		err := fn(ctx)
 		cancel()
 		wait = interval()
@@ -37,7 +37,10 @@ func (w *Worker) every(op string, interval func() time.Duration, fn func(context
 
 // renewLoop keeps the leases of all that is held.
 func (w *Worker) renewLoop() {
-	w.every("renew", func() time.Duration { return w.opts.Lease / 3 }, w.renew)
+	interval := w.opts.Lease / 3
+	// A call that hangs must leave time for another before the leases run out.
+	limit := min(callTimeout, max(interval, time.Second))
+	w.every("renew", limit, func() time.Duration { return interval }, w.renew)
 }
 
 func (w *Worker) renew(ctx context.Context) error {
@@ -105,7 +108,7 @@ func (w *Worker) onCancel(id, reason string) {
 
 // sweepLoop has the store do its upkeep.
 func (w *Worker) sweepLoop() {
-	w.every("sweep", atOnce(func() time.Duration {
+	w.every("sweep", callTimeout, atOnce(func() time.Duration {
 		d := w.opts.SweepInterval
 		return d - d/10 + rand.N(d/5+1)
 	}), w.sweep)
@@ -157,7 +160,7 @@ const (
 func (w *Worker) beatInterval() time.Duration { return min(w.opts.Lease/3, maxBeat) }
 
 func (w *Worker) beatLoop() {
-	w.every("heartbeat", atOnce(w.beatInterval), func(ctx context.Context) error { return w.beat(ctx, false) })
+	w.every("heartbeat", callTimeout, atOnce(w.beatInterval), func(ctx context.Context) error { return w.beat(ctx, false) })
 }
 
 // beat tells the store that the worker is alive, or that it has stopped.

@@ -24,8 +24,12 @@ var ErrUnsettled = errors.New("worker: outcomes were not stored")
 
 var errUsed = errors.New("worker: Run was called before; make another worker")
 
-// settleBatch is how many outcomes go to the store at a time at most.
-const settleBatch = 1000
+// A settle has at most maxBatch bytes, of which an outcome counts at least
+// minOutcome.
+const (
+	maxBatch   = 8 << 20
+	minOutcome = 8 << 10
+)
 
 // Worker runs the tasks of an App from one backend. It works once: Run is called
 // once. All its methods are safe for concurrent use.
@@ -206,8 +210,8 @@ func (w *Worker) prepare(ctx context.Context) error {
 		w.left = opts.MaxTasks
 	}
 	w.turnover.at = w.started
-	w.settles = batch.New(settleBatch, nil, w.settleAll)
-	w.finishes = batch.New(settleBatch, nil, w.fireFinished)
+	w.settles = batch.New(maxBatch, func(j *job) int { return max(len(j.out.Value), minOutcome) }, w.settleAll)
+	w.finishes = batch.New(maxBatch, nil, w.fireFinished)
 	return nil
 }
 

@@ -18,7 +18,10 @@ import (
 func TestEnqueueReadsBackExactly(t *testing.T) { // E1, E2, E6, R7
 	b := open(t)
 	small := rec(queue("a/b.%* 😀"), priority(-100), delay(time.Hour), ttl(2*time.Hour), retain(-1),
-		func(r *tasks.Record) { r.Metadata = map[string]string{"trace": "1", "empty": ""}; r.Timeout = time.Second })
+		func(r *tasks.Record) {
+			r.Metadata = map[string]string{"trace": "1", "empty": ""}
+			r.Timeout = time.Second
+		})
 	large := rec(args(bytes.Repeat([]byte("x"), 100_000)), priority(100))
 	enqueue(t, b, small, large)
 	if small.Status != tasks.Ready || small.EnqueuedAt.IsZero() ||

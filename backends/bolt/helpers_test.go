@@ -1,8 +1,10 @@
 package bolt_test
 
 import (
+	"bufio"
 	"context"
 	"fmt"
+	"io"
 	"path/filepath"
 	"slices"
 	"sync/atomic"
@@ -154,4 +156,16 @@ func wantIDs(t *testing.T, got []string, want ...*tasks.Record) {
 	if w := ids(want, func(r *tasks.Record) string { return r.ID }); !slices.Equal(got, w) {
 		t.Errorf("got  %v\nwant %v", got, w)
 	}
+}
+
+// lines reads a child's output; the last line may be cut by a kill.
+type lines struct{ s *bufio.Scanner }
+
+func newLines(r io.Reader) *lines { return &lines{bufio.NewScanner(r)} }
+
+func (l *lines) next() (string, bool) {
+	if !l.s.Scan() {
+		return "", false
+	}
+	return l.s.Text(), true
 }

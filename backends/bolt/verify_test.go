@@ -80,3 +80,12 @@ func (b *Backend) verify() error {
 
 // Verify is verify for the tests of package bolt_test.
 func (b *Backend) Verify() error { return b.verify() }
+
+// Size returns how many bytes of the file are in use or were once.
+func (b *Backend) Size() (n int64) {
+	_ = b.view(func(t *txn) error {
+		n = t.tx.Size()
+		return nil
+	})
+	return n
+}

@@ -116,6 +116,11 @@ func (e *env) connect() *handle {
 }
 
 func (e *env) tryConnect() (*handle, error) {
+	return e.tryConnectWith(tasks.AppOptions{}, tasks.UseOptions{Queues: []string{}})
+}
+
+// tryConnectWith connects with an App of other settings; its log is kept as ever.
+func (e *env) tryConnectWith(options tasks.AppOptions, use tasks.UseOptions) (*handle, error) {
 	e.Helper()
 	e.step("connecting")
 	b, err := e.store.Connect(e.ctx)
@@ -126,8 +131,9 @@ func (e *env) tryConnect() (*handle, error) {
 		b = hideOptional(b)
 	}
 	h := &handle{b: b, caps: b.Capabilities(), log: &logBuffer{}}
-	h.app = tasks.NewAppWith(tasks.AppOptions{Logger: slog.New(h.log)})
-	if err := h.app.UseWith(tasks.DefaultAlias, b, tasks.UseOptions{Queues: []string{}}); err != nil {
+	options.Logger = slog.New(h.log)
+	h.app = tasks.NewAppWith(options)
+	if err := h.app.UseWith(tasks.DefaultAlias, b, use); err != nil {
 		return nil, err
 	}
 	if h.caps.Has(tasks.CapWorker) {

@@ -232,23 +232,26 @@ func (b *Backend) Claim(ctx context.Context, req tasks.ClaimRequest) ([]tasks.Cl
 		return nil, errLease
 	}
 	var claimed []tasks.Claimed
-	o := &op{
-		size: min(req.Limit, maxBatchRecords) * minOpSize / 4,
-		apply: func(t *txn) (err error) {
-			claimed, err = t.claim(&req)
-			return err
-		},
-	}
-	// Nobody would run what was claimed for a caller that has left.
-	o.orphan = func() {
-		outs := make([]tasks.Outcome, len(claimed))
-		for i, c := range claimed {
-			outs[i] = tasks.Outcome{Lease: c.Lease, Kind: tasks.OutcomeRelease}
-		}
-		b.settleLater(outs)
-	}
-	if err := b.do(ctx, o); err != nil {
+	if err := b.do(ctx, b.claimOp(req, &claimed)); err != nil {
 		return nil, err
 	}
 	return claimed, nil
+}
+
+func (b *Backend) claimOp(req tasks.ClaimRequest, claimed *[]tasks.Claimed) *op {
+	return &op{
+		size: min(req.Limit, maxBatchRecords) * minOpSize / 4,
+		apply: func(t *txn) (err error) {
+			*claimed, err = t.claim(&req)
+			return err
+		},
+		// Nobody would run what was claimed for a caller that has left.
+		orphan: func() {
+			outs := make([]tasks.Outcome, len(*claimed))
+			for i, c := range *claimed {
+				outs[i] = tasks.Outcome{Lease: c.Lease, Kind: tasks.OutcomeRelease}
+			}
+			b.settleLater(outs)
+		},
+	}
 }

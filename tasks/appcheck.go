@@ -22,8 +22,10 @@ func (a *App) Check(ctx context.Context) []Finding {
 	var found []Finding
 	if err := a.Validate(); err != nil {
 		for _, fault := range flatten(err) {
-			found = append(found, Finding{ID: "tasks.E001", Level: LevelError, Message: fault.Error(),
-				Hint: "correct the tasks.Define call or the configuration"})
+			found = append(found, Finding{
+				ID: "tasks.E001", Level: LevelError, Message: fault.Error(),
+				Hint: "correct the tasks.Define call or the configuration",
+			})
 		}
 	}
 	for _, alias := range a.Aliases() {
@@ -75,9 +77,11 @@ func (a *App) checkQueues(queues []QueueInfo, workers []WorkerInfo) []Finding {
 			return !w.Stopping && Selection{Queues: w.Queues, Exclude: w.Exclude}.Has(q.Name)
 		})
 		if q.OldestDue > 0 && !served && !q.Paused {
-			found = append(found, Finding{ID: "tasks.W001", Level: LevelWarning,
+			found = append(found, Finding{
+				ID: "tasks.W001", Level: LevelWarning,
 				Message: fmt.Sprintf("queue %s has tasks that are due, and no live worker takes from it", quote(q.Name)),
-				Hint:    "start a worker for the queue"})
+				Hint:    "start a worker for the queue",
+			})
 		}
 		for task, n := range q.Waiting {
 			if n > 0 && a.lookup(task) == nil {
@@ -86,9 +90,11 @@ func (a *App) checkQueues(queues []QueueInfo, workers []WorkerInfo) []Finding {
 		}
 	}
 	for _, task := range slices.Sorted(maps.Keys(unknown)) {
-		found = append(found, Finding{ID: "tasks.W002", Level: LevelWarning,
+		found = append(found, Finding{
+			ID: "tasks.W002", Level: LevelWarning,
 			Message: fmt.Sprintf("%d waiting tasks are named %s, which this App doesn't define", unknown[task], quote(task)),
-			Hint:    "another program's worker may run them; otherwise define the task again, or cancel them"})
+			Hint:    "another program's worker may run them; otherwise define the task again, or cancel them",
+		})
 	}
 	return found
 }

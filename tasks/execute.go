@@ -57,11 +57,10 @@ func (a *App) outcome(ctx context.Context, def *definition, rec *Record, value j
 		return out
 	}
 	text := fmt.Sprintf("%s (and one of its Is, As and Unwrap methods: %s)", safeText(err), safeText(bad))
-	opaque := error(&opaqueError{kind: fmt.Sprintf("%T", err), text: text})
-	if p, ok := err.(*panicError); ok {
-		opaque = &panicError{value: text, stack: p.stack}
+	if p, ok := err.(*panicError); ok { //nolint:errorlint // looking further in is what panicked
+		return a.decide(ctx, def, rec, value, &panicError{value: strings.TrimPrefix(text, panicPrefix), stack: p.stack})
 	}
-	return a.decide(ctx, def, rec, value, opaque)
+	return a.decide(ctx, def, rec, value, &opaqueError{kind: fmt.Sprintf("%T", err), text: text})
 }
 
 // opaqueError stands for an error that can't be looked into.
@@ -196,7 +195,7 @@ func errorType(err error) string {
 		if d, ok := err.(*directive); ok { //nolint:errorlint // only this level is asked about
 			inner = d.err
 		}
-		if o, ok := err.(*opaqueError); ok {
+		if o, ok := err.(*opaqueError); ok { //nolint:errorlint // this very error, as for directive
 			return o.kind
 		}
 		if inner == nil {

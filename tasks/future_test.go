@@ -213,8 +213,8 @@ func TestE5_CloseSettlesEveryFuture(t *testing.T) {
 				_, err = task.Enqueue(t.Context(), "late")
 				wantErr(t, "Enqueue after Close", err, tasks.ErrClosed)
 				select {
-				case <-closed:
-					t.Fatal("Close: returned while writes are pending")
+				case err := <-closed:
+					t.Fatalf("Close: returned %v while writes are pending", err)
 				default:
 				}
 				release()

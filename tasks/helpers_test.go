@@ -166,8 +166,7 @@ func wantErr(t *testing.T, what string, err, target error, parts ...string) {
 			t.Errorf("%s: got error %q, want one with %q", what, err, p)
 		}
 	}
-	var e *tasks.Error
-	if !errors.As(err, &e) {
+	if _, ok := errors.AsType[*tasks.Error](err); !ok {
 		t.Errorf("%s: got error of type %T, want one that is or wraps a *tasks.Error", what, err)
 	}
 }
@@ -204,7 +203,7 @@ func running(rt *tasks.Runtime, task string, args string, n, most int) *tasks.Re
 
 // execute runs one attempt and returns its outcome. It fails the test unless done
 // was called exactly once.
-func execute(t *testing.T, ctx context.Context, rt *tasks.Runtime, rec *tasks.Record) tasks.Outcome { //nolint:revive // t first, as helpers are written
+func execute(t *testing.T, ctx context.Context, rt *tasks.Runtime, rec *tasks.Record) tasks.Outcome {
 	t.Helper()
 	outs := make(chan tasks.Outcome, 2)
 	ended := make(chan struct{})

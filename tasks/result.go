@@ -27,8 +27,10 @@ type RawResult = Result[json.RawMessage]
 func ResultOf[R any](p *Prepared) (*Result[R], error) {
 	rec := p.Records[0]
 	if rec.Task != p.task {
-		return nil, &Error{Op: p.op, Alias: p.Runtime.alias, Task: p.task, ID: rec.ID,
-			Err: fmt.Errorf("%w: the id is taken by %s", ErrResultMismatch, quote(rec.Task))}
+		return nil, &Error{
+			Op: p.op, Alias: p.Runtime.alias, Task: p.task, ID: rec.ID,
+			Err: fmt.Errorf("%w: the id is taken by %s", ErrResultMismatch, quote(rec.Task)),
+		}
 	}
 	return &Result[R]{Record: *rec, rt: p.Runtime}, nil
 }
@@ -57,8 +59,10 @@ func (t *Task[A, R]) GetResult(ctx context.Context, id string) (*Result[R], erro
 // ErrResultMismatch.
 func (t *Task[A, R]) Result(raw *RawResult) (*Result[R], error) {
 	if raw.Task != t.def.name {
-		return nil, &Error{Op: "get result", Alias: raw.Alias, Task: t.def.name, ID: raw.ID,
-			Err: fmt.Errorf("%w: %s", ErrResultMismatch, quote(raw.Task))}
+		return nil, &Error{
+			Op: "get result", Alias: raw.Alias, Task: t.def.name, ID: raw.ID,
+			Err: fmt.Errorf("%w: %s", ErrResultMismatch, quote(raw.Task)),
+		}
 	}
 	return &Result[R]{Record: raw.Record, rt: raw.rt}, nil
 }

@@ -84,8 +84,10 @@ func TestR2_AResultIsASnapshot(t *testing.T) {
 	res, err := task.GetResult(t.Context(), "id-1")
 	wantNil(t, "GetResult", err)
 	later := epoch.Add(time.Second)
-	b.put(&tasks.Record{ID: "id-1", Alias: "default", Task: "t", Status: tasks.Successful, EnqueuedAt: epoch, StartedAt: later,
-		LastAttemptedAt: later, FinishedAt: later, WorkerIDs: []string{"w", "w"}, Errors: []tasks.AttemptError{{Attempt: 1}}, Value: []byte(`"v"`)})
+	b.put(&tasks.Record{
+		ID: "id-1", Alias: "default", Task: "t", Status: tasks.Successful, EnqueuedAt: epoch, StartedAt: later,
+		LastAttemptedAt: later, FinishedAt: later, WorkerIDs: []string{"w", "w"}, Errors: []tasks.AttemptError{{Attempt: 1}}, Value: []byte(`"v"`),
+	})
 	equal(t, "Status before Refresh", res.Status, tasks.Ready)
 	_, err = res.ReturnValue()
 	wantErr(t, "ReturnValue before Refresh", err, tasks.ErrNotFinished)
@@ -251,8 +253,10 @@ func TestR1_Statuses(t *testing.T) {
 }
 
 func TestRecordClone(t *testing.T) {
-	rec := &tasks.Record{Args: []byte("1"), Metadata: map[string]string{"k": "v"}, Retain: new(time.Hour), WorkerIDs: []string{"w"},
-		Errors: []tasks.AttemptError{{Message: "m"}}, Value: []byte("2")}
+	rec := &tasks.Record{
+		Args: []byte("1"), Metadata: map[string]string{"k": "v"}, Retain: new(time.Hour), WorkerIDs: []string{"w"},
+		Errors: []tasks.AttemptError{{Message: "m"}}, Value: []byte("2"),
+	}
 	c := rec.Clone()
 	c.Args[0], c.Metadata["k"], *c.Retain, c.WorkerIDs[0], c.Errors[0].Message, c.Value[0] = 'X', "X", 0, "X", "X", 'X'
 	if got := string(rec.Args) + rec.Metadata["k"] + rec.Retain.String() + rec.WorkerIDs[0] + rec.Errors[0].Message + string(rec.Value); got != "1v1h0m0swm2" {

@@ -37,6 +37,7 @@ type memory struct {
 	lostReply int                              // that many settles are stored, and their replies lost
 	refuse    func(tasks.Outcome) error        // what one outcome is answered with instead of being stored
 	refuseAll func(outs []tasks.Outcome) error // what a batch is answered with instead
+	more      int                              // that many sweeps leave more to do
 	idleWait  bool                             // Wait returns at once, for nothing
 
 	// What was seen.
@@ -304,6 +305,10 @@ func (m *memory) Sweep(ctx context.Context) (swept tasks.Swept, err error) {
 			m.put(rec)
 			swept.Lost++
 		}
+	}
+	if m.more > 0 {
+		m.more--
+		swept.More = true
 	}
 	for _, rec := range slices.Clone(m.ready) {
 		if lifecycle.Expired(rec, now) {

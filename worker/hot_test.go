@@ -4,13 +4,16 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"path/filepath"
 	"runtime"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/sideman-go/sideman/backends/bolt"
 	"github.com/sideman-go/sideman/internal/strictjson"
 	"github.com/sideman-go/sideman/tasks"
 	"github.com/sideman-go/sideman/worker"
@@ -27,8 +30,12 @@ func TestGoroutines(t *testing.T) { //nolint:paralleltest // it counts the gorou
 			return 0, nil
 		})
 		block := make(chan struct{})
-		slow := tasks.Define(e.app, "slow", func(context.Context, int) (int, error) { <-block; return 0, nil },
-			tasks.Timeout(time.Hour))
+		slow := tasks.Define(e.app, "slow", func(ctx context.Context, _ int) (int, error) {
+			_, cancel := context.WithCancel(ctx) // no goroutine for that either
+			defer cancel()
+			<-block
+			return 0, nil
+		}, tasks.Timeout(time.Hour))
 		for range 20_000 {
 			enqueue(t, quick, 0, tasks.Priority(1))
 		}
@@ -46,7 +53,7 @@ func TestGoroutines(t *testing.T) { //nolint:paralleltest // it counts the gorou
 		}
 		e.store.set(func(m *memory) { m.fail["settle"] = tasks.ErrUnavailable })
 		synctest.Wait()
-		if s.Running != 10 || s.Buffered < 500 {
+		if s.Running != 10 || s.Buffered < 300 {
 			t.Fatalf("got %+v, want 10 running and hundreds buffered", s)
 		}
 		// Run, its helper, three loops, and at most one settler and one timer.
@@ -89,6 +96,50 @@ func TestCallsAreFew(t *testing.T) {
 	})
 }
 
+// Handlers that end one by one don't each cause a claim.
+func TestClaimsAheadAreFew(t *testing.T) {
+	bubble(t, func(t *testing.T, e *env) {
+		task := tasks.Define(e.app, "t", func(_ context.Context, n int) (int, error) {
+			time.Sleep(time.Millisecond + time.Duration(n%7)*100*time.Microsecond)
+			return 0, nil
+		})
+		for n := range 5000 {
+			enqueue(t, task, n)
+		}
+		e.runBatch(worker.Options{Concurrency: 10})
+		if n := e.store.count("claim"); n > 500 {
+			t.Errorf("%d claims for 5000 tasks, want at most 500", n)
+		}
+	})
+}
+
+func TestSettlesAreBoundedInBytes(t *testing.T) {
+	bubble(t, func(t *testing.T, e *env) {
+		most := 0
+		e.store.refuseAll = func(outs []tasks.Outcome) error {
+			total := 0
+			for _, out := range outs {
+				total += len(out.Value)
+			}
+			most = max(most, total)
+			return nil
+		}
+		value := strings.Repeat("x", 1<<20-100)
+		task := tasks.Define(e.app, "t", func(context.Context, int) (string, error) {
+			time.Sleep(time.Second)
+			return value, nil
+		})
+		for range 40 {
+			enqueue(t, task, 0)
+		}
+		s := e.runBatch(worker.Options{})
+		equal(t, "succeeded", s.Succeeded, 40)
+		if most > 8<<20 {
+			t.Errorf("a settle with %d bytes of values, want at most 8 MiB", most)
+		}
+	})
+}
+
 func TestOptionsFromConfiguration(t *testing.T) {
 	t.Parallel()
 	var o worker.Options
@@ -107,29 +158,52 @@ func TestOptionsFromConfiguration(t *testing.T) {
 }
 
 func BenchmarkDrain(b *testing.B) {
-	for _, concurrency := range []int{1, 50, 200} {
-		b.Run("concurrency="+strconv.Itoa(concurrency), func(b *testing.B) {
-			m := newMemory()
-			app := tasks.NewAppWith(tasks.AppOptions{Logger: slog.New(slog.NewTextHandler(io.Discard, &slog.HandlerOptions{Level: slog.LevelWarn}))})
-			if err := app.Use("default", m); err != nil {
+	memory := func(*testing.B) tasks.Backend { return newMemory() }
+	file := func(b *testing.B) tasks.Backend {
+		b.Helper()
+		store, err := bolt.Open(b.Context(), bolt.Options{Path: filepath.Join(b.TempDir(), "tasks.db")})
+		if err != nil {
+			b.Fatal(err)
+		}
+		return store
+	}
+	for _, bb := range []struct {
+		name        string
+		open        func(*testing.B) tasks.Backend
+		concurrency int
+	}{{"memory", memory, 1}, {"memory", memory, 50}, {"memory", memory, 200}, {"bolt", file, 50}} {
+		b.Run(bb.name+"/concurrency="+strconv.Itoa(bb.concurrency), func(b *testing.B) {
+			quiet := slog.New(slog.NewTextHandler(io.Discard, &slog.HandlerOptions{Level: slog.LevelWarn}))
+			app := tasks.NewAppWith(tasks.AppOptions{Logger: quiet})
+			if err := app.Use("default", bb.open(b)); err != nil {
 				b.Fatal(err)
 			}
 			var ran atomic.Int64
 			task := tasks.Define(app, "t", func(context.Context, int) (int, error) { ran.Add(1); return 0, nil })
-			for range b.N {
-				if _, err := task.Enqueue(b.Context(), 0); err != nil {
-					b.Fatal(err)
+			calls := make([]tasks.Call, 0, 1000)
+			for i := range b.N {
+				calls = append(calls, task.With(i))
+				if len(calls) == cap(calls) || i == b.N-1 {
+					if _, err := app.EnqueueMany(b.Context(), calls...); err != nil {
+						b.Fatal(err)
+					}
+					calls = calls[:0]
 				}
 			}
 			b.ReportAllocs()
 			b.ResetTimer()
-			if err := worker.New(app, worker.Options{Batch: true, Concurrency: concurrency}).Run(b.Context()); err != nil {
+			w := worker.New(app, worker.Options{Batch: true, Concurrency: bb.concurrency})
+			if err := w.Run(b.Context()); err != nil {
 				b.Fatal(err)
 			}
+			b.StopTimer()
 			if n := ran.Load(); n != int64(b.N) {
 				b.Fatalf("ran %d of %d", n, b.N)
 			}
 			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "tasks/s")
+			if err := app.Close(b.Context()); err != nil {
+				b.Fatal(err)
+			}
 		})
 	}
 }

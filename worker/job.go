@@ -198,9 +198,6 @@ func (w *Worker) finish(j *job, out tasks.Outcome) {
 		w.mu.Unlock()
 		return
 	}
-	if j.asked && out.Kind == tasks.OutcomeCancel && out.Reason == "" {
-		out.Reason = j.reason
-	}
 	if j.cut && out.Kind != tasks.OutcomeSuccess && !j.lost {
 		w.interrupted++
 	}

@@ -183,6 +183,50 @@ func TestHandlerThatIgnoresItsTimeout(t *testing.T) {
 	})
 }
 
+func TestLateReturnChangesNothingThatIsNotStoredYet(t *testing.T) {
+	bubble(t, func(t *testing.T, e *env) {
+		release := make(chan struct{})
+		deaf := tasks.Define(e.app, "deaf", func(context.Context, int) (int, error) { <-release; return 1, nil },
+			tasks.Timeout(time.Second))
+		id := enqueue(t, deaf, 0)
+		r := e.start(worker.Options{Grace: time.Second, Lease: time.Hour})
+		time.Sleep(time.Second)
+		e.store.set(func(m *memory) { m.fail["settle"] = tasks.ErrUnavailable })
+		time.Sleep(time.Minute)
+		equal(t, "unsettled", r.Stats().Unsettled, 1)
+		close(release)
+		time.Sleep(time.Second)
+		equal(t, "unsettled", r.Stats().Unsettled, 1)
+		e.store.away(nil)
+		time.Sleep(10 * time.Second)
+		e.status(id, tasks.Failed)
+		r.stop()
+		equal(t, "stats", r.Stats(), worker.Stats{Claimed: 1, Failed: 1, Abandoned: 1})
+	})
+}
+
+func TestCancelAfterATimeout(t *testing.T) {
+	bubble(t, func(t *testing.T, e *env) {
+		var told []string
+		e.app.AddHooks(tasks.Hooks{Finished: func(_ context.Context, rec *tasks.Record) error {
+			told = append(told, string(rec.Status)+" "+rec.CancelReason)
+			return nil
+		}})
+		late := tasks.Define(e.app, "late", func(context.Context, int) (int, error) { time.Sleep(10 * time.Second); return 1, nil },
+			tasks.Timeout(time.Second), tasks.MaxAttempts(3))
+		id := enqueue(t, late, 0)
+		r := e.start(worker.Options{Lease: 3 * time.Second})
+		time.Sleep(2 * time.Second)
+		e.cancel(id, "why")
+		time.Sleep(10 * time.Second)
+		rec := e.status(id, tasks.Cancelled)
+		equal(t, "errors", len(rec.Errors), 1)
+		r.stop()
+		equal(t, "stats", r.Stats(), worker.Stats{Claimed: 1, Cancelled: 1})
+		equal(t, "hook", strings.Join(told, ";"), "CANCELLED why")
+	})
+}
+
 func TestCancelIsSeenAtARenewal(t *testing.T) {
 	bubble(t, func(t *testing.T, e *env) {
 		causes := make(chan error, 1)
@@ -311,6 +355,18 @@ func TestBufferedTaskWhoseLeaseIsLostIsNotRun(t *testing.T) {
 		e.logged(0, "path=victim state=RUNNING")
 		r.stop()
 		equal(t, "lost", r.Stats().LostLeases, 0) // nothing was lost: they hadn't begun
+	})
+}
+
+func TestBufferedTasksKeepTheirLeases(t *testing.T) {
+	bubble(t, func(t *testing.T, e *env) {
+		r, ids := e.buffered(worker.Options{Lease: 300 * time.Millisecond, SweepInterval: 50 * time.Millisecond}, 900*time.Millisecond)
+		time.Sleep(time.Second)
+		for _, id := range ids {
+			equal(t, "attempts", e.status(id, tasks.Successful).Attempts(), 1)
+		}
+		r.stop()
+		equal(t, "released", r.Stats().Released, 0)
 	})
 }
 

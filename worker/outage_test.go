@@ -184,7 +184,7 @@ func TestRenewalsGoOnAfterAnOutage(t *testing.T) {
 		r := e.start(worker.Options{Lease: 9 * time.Second, SweepInterval: time.Second})
 		time.Sleep(10 * time.Second)
 		e.store.set(func(m *memory) { m.fail["renew"] = tasks.ErrUnavailable })
-		time.Sleep(5 * time.Second)
+		time.Sleep(7 * time.Second) // the lease runs out in another second
 		e.store.away(nil)
 		time.Sleep(time.Minute)
 		equal(t, "attempts", e.status(id, tasks.Successful).Attempts(), 1)

@@ -341,6 +341,21 @@ func TestSweepsAndLogsWhatWasLost(t *testing.T) {
 	})
 }
 
+func TestSweepsAgainWhileThereIsMore(t *testing.T) {
+	bubble(t, func(t *testing.T, e *env) {
+		e.store.more = 7
+		r := e.start(worker.Options{SweepInterval: time.Hour})
+		time.Sleep(time.Minute)
+		equal(t, "sweeps", e.store.count("sweep"), 8)
+		e.store.set(func(m *memory) { m.more = 1 << 30 }) // for ever
+		time.Sleep(90 * time.Minute)
+		if n := e.store.count("sweep"); n > 100 {
+			t.Fatalf("%d sweeps, want them bounded", n)
+		}
+		r.stop()
+	})
+}
+
 func TestOptionsAreChecked(t *testing.T) {
 	for _, tt := range []struct {
 		o    worker.Options

@@ -94,6 +94,31 @@ func TestClaimInFlightAtStopIsNotRun(t *testing.T) {
 	})
 }
 
+func TestClaimThatHangsAtStop(t *testing.T) {
+	bubble(t, func(t *testing.T, e *env) {
+		e.store.set(func(m *memory) { m.slow["claim"] = time.Hour })
+		r := e.start(worker.Options{})
+		time.Sleep(time.Millisecond)
+		start := time.Now()
+		r.stop()
+		equal(t, "took", time.Since(start), time.Second)
+	})
+}
+
+// An attempt that had timed out before wasn't cut off by the worker's end.
+func TestTimedOutIsNotInterrupted(t *testing.T) {
+	bubble(t, func(t *testing.T, e *env) {
+		late := tasks.Define(e.app, "late", func(context.Context, int) (int, error) { time.Sleep(10 * time.Second); return 1, nil },
+			tasks.Timeout(time.Second))
+		id := enqueue(t, late, 0)
+		r := e.start(worker.Options{})
+		time.Sleep(9 * time.Second)
+		r.Abort()
+		equal(t, "Run", r.end(), nil)
+		equal(t, "type", e.status(id, tasks.Failed).Errors[0].Type, tasks.ErrorTypeTimeout)
+	})
+}
+
 func TestSecondSignal(t *testing.T) {
 	bubble(t, func(t *testing.T, e *env) {
 		causes := make(chan error, 2)

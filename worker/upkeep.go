@@ -30,7 +30,7 @@ func (w *Worker) every(op string, limit time.Duration, interval func() time.Dura
 			return
 		default:
 			w.outage.down(op, err)
-			wait = min(wait, failures.next())
+			wait = min(wait/4, failures.next())
 		}
 	}
 }

@@ -103,9 +103,9 @@ func DecodeQuery(path, query string, options []byte, into any) error {
 	for _, name := range sortedKeys(values) {
 		switch {
 		case len(values[name]) > 1:
-			faults = append(faults, fault(path+"?"+name, errors.New("is there twice")))
+			faults = append(faults, fault(join(path+"?", name), errors.New("is there twice")))
 		case slices.ContainsFunc(taken, func(m Member) bool { return m.Name == name }):
-			faults = append(faults, fault(path+"?"+name, errors.New("is in the options too")))
+			faults = append(faults, fault(join(path+"?", name), errors.New("is in the options too")))
 		default:
 			faults = append(faults, set(path+"?", name, reflect.ValueOf(into).Elem(), func(v reflect.Value, at string) error {
 				return text(at, values.Get(name), v)
@@ -170,6 +170,7 @@ func value(path string, data json.RawMessage, v reflect.Value) error {
 		return nil
 	}
 	if err := json.Unmarshal(data, v.Addr().Interface()); err != nil {
+		v.SetZero() // nothing half-filled, which would look like another fault
 		return fault(path, fmt.Errorf("must be %s", kind(v.Type())))
 	}
 	return nil
@@ -233,6 +234,9 @@ func kind(t reflect.Type) string {
 }
 
 func join(path, name string) string {
+	if quoted := strconv.Quote(name); len(quoted) != len(name)+2 {
+		name = quoted // one fault is one printable line
+	}
 	switch {
 	case strings.HasSuffix(path, "?"), path == "":
 		return path + name

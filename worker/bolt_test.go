@@ -106,7 +106,7 @@ func TestBoltDeferredRetriedAndIdle(t *testing.T) {
 		})
 		r := e.start(worker.Options{})
 		time.Sleep(time.Minute)
-		for _, in := range []time.Duration{0, time.Second, time.Hour} {
+		for _, in := range []time.Duration{0, time.Second, 5 * time.Minute} {
 			due := time.Now().Add(in)
 			enqueue(t, task, due, tasks.RunAfter(due))
 			time.Sleep(2 * in)

@@ -14,6 +14,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/sideman-go/sideman/backends/dummy"
 	"github.com/sideman-go/sideman/tasks"
 	"github.com/sideman-go/sideman/worker"
 )
@@ -315,7 +316,11 @@ func TestHeartbeats(t *testing.T) {
 			equal(t, "running", w.Running, 1)
 			equal(t, "running ids", strings.Join(w.RunningIDs, ","), id)
 			equal(t, "beats", m.calls["heartbeat"], 4)
+			equal(t, "stopping", w.Stopping, false)
 		})
+		r.Stop()
+		synctest.Wait()
+		e.store.set(func(m *memory) { equal(t, "stopping", m.workers["me"].Stopping, true) })
 		r.stop()
 		e.store.set(func(m *memory) { equal(t, "stopped", strings.Join(m.stopped, ","), "me") })
 	})
@@ -388,6 +393,17 @@ func TestOptionsAreChecked(t *testing.T) {
 				t.Errorf("%+v: got %v, want an error with %q", tt.o, err, want)
 			}
 		}
+	}
+}
+
+func TestBackendWithoutWorkers(t *testing.T) {
+	t.Parallel()
+	app := tasks.NewApp()
+	if err := app.Use("default", dummy.New()); err != nil {
+		t.Fatal(err)
+	}
+	if err := worker.New(app, worker.Options{}).Run(t.Context()); !errors.Is(err, tasks.ErrUnsupported) {
+		t.Fatalf("Run on dummy: got %v, want ErrUnsupported", err)
 	}
 }
 

@@ -163,6 +163,18 @@ func (w *Worker) beatLoop() {
 	w.every("heartbeat", callTimeout, atOnce(w.beatInterval), func(ctx context.Context) error { return w.beat(ctx, false) })
 }
 
+// tellStopping has a heartbeat say so as soon as the worker stops.
+func (w *Worker) tellStopping() {
+	select {
+	case <-w.working.ctx.Done():
+	case <-w.upkeep.ctx.Done():
+		return
+	}
+	ctx, cancel := context.WithTimeout(w.upkeep.ctx, callTimeout)
+	defer cancel()
+	_ = w.beat(ctx, false) // beatLoop reports what is wrong
+}
+
 // beat tells the store that the worker is alive, or that it has stopped.
 func (w *Worker) beat(ctx context.Context, stopped bool) error {
 	info := tasks.WorkerInfo{

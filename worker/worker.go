@@ -159,6 +159,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	loops.Go(w.renewLoop)
 	loops.Go(w.beatLoop)
 	loops.Go(w.sweepLoop)
+	loops.Go(w.tellStopping)
 	if n, ok := tasks.As[tasks.CancelNotifier](w.store); ok {
 		loops.Go(func() { w.notifyLoop(n) })
 	}

@@ -42,6 +42,7 @@ var (
 	_ tasks.AsyncEnqueuer  = (*Backend)(nil)
 	_ tasks.ResultWaiter   = (*Backend)(nil)
 	_ tasks.CancelNotifier = (*Backend)(nil)
+	_ tasks.Binder         = (*Backend)(nil)
 )
 
 func newBackend(db *bbolt.DB, path string, o *Options) *Backend {
@@ -72,6 +73,15 @@ func (b *Backend) DB() *bbolt.DB { return b.db }
 // Recovered returns how many records Open found RUNNING, left behind by a process
 // that ended without settling them, and took back.
 func (b *Backend) Recovered() int { return b.recovered }
+
+// Bind implements tasks.Binder. All there is to log is what Open has done.
+func (b *Backend) Bind(rt *tasks.Runtime) error {
+	if b.recovered > 0 {
+		rt.Logger().Warn("Took back tasks that a process left RUNNING",
+			"backend", rt.Alias(), "file", b.path, "count", b.recovered)
+	}
+	return nil
+}
 
 // Close implements tasks.Backend. What was put in line before is stored. A
 // database that was lent to New stays open.

@@ -283,7 +283,7 @@ func TestOpenErrors(t *testing.T) {
 	}
 	// Whatever a page holds, there is an error or a working store; never a panic.
 	page := os.Getpagesize()
-	for i := range 60 {
+	for i := range 30 {
 		data := bytes.Clone(dirty)
 		if i%2 == 0 {
 			data = bytes.Clone(clean)

@@ -23,7 +23,9 @@
 //
 // A handler that ignores its context past its timeout keeps its slot for
 // Options.Grace more. Then the attempt is settled as timed out, the slot is used
-// again, the goroutine is left to itself, and Stats.Abandoned counts it.
+// again, the goroutine is left to itself, and Stats.Abandoned counts it. The same
+// goes for one whose lease was lost, save that nothing is settled. One that ignores
+// a cancellation keeps its slot until it returns or times out.
 //
 // # While the store is away
 //

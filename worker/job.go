@@ -61,8 +61,10 @@ type fifo struct {
 func (q *fifo) len() int { return len(q.items) - q.head }
 
 func (q *fifo) push(j *job) {
-	if q.head > 0 && q.head == len(q.items) {
-		q.items, q.head = q.items[:0], 0
+	if len(q.items) == cap(q.items) && q.head > len(q.items)/2 { // rather than grow
+		n := copy(q.items, q.items[q.head:])
+		clear(q.items[n:])
+		q.items, q.head = q.items[:n], 0
 	}
 	q.items = append(q.items, j)
 }
@@ -80,10 +82,8 @@ func (q *fifo) first() *job { return q.items[q.head] }
 func (w *Worker) adopt(claimed []tasks.Claimed, asked time.Time) {
 	now := time.Now()
 	jobs := make([]*job, len(claimed))
-	block := make([]job, len(claimed))
 	for i, c := range claimed {
-		j := &block[i]
-		*j = job{w: w, rec: c.Record, lease: c.Lease, claimed: now, held: asked, heapAt: -1}
+		j := &job{w: w, rec: c.Record, lease: c.Lease, claimed: now, held: asked, heapAt: -1}
 		j.ctx.Context, j.cancel = context.WithCancelCause(w.base.ctx)
 		jobs[i] = j
 	}

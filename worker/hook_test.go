@@ -76,7 +76,7 @@ func TestHandlerContext(t *testing.T) {
 			<-called
 			equal(t, "Err", ctx.Err(), context.DeadlineExceeded)
 			for _, c := range []context.Context{ctx, child, limited} {
-				if cause := context.Cause(c); !errors.Is(cause, tasks.ErrTimeout) { //nolint:contextcheck // they are ctx and its children
+				if cause := context.Cause(c); !errors.Is(cause, tasks.ErrTimeout) {
 					t.Errorf("cause: got %v, want ErrTimeout", cause)
 				}
 			}

@@ -134,7 +134,18 @@ func (b *Backend) submit(o *op) error {
 // run is the queue's flush.
 func (b *Backend) run(ops []*op) {
 	defer b.active.Add(-int64(len(ops)))
+	growStack(len(ops))
 	b.flush(ops)
+}
+
+// growStack makes the stack of a new goroutine large enough for a commit at once,
+// while it is all but empty. Growing bit by bit, deep within bbolt, copies and
+// adjusts every frame each time.
+//
+//go:noinline
+func growStack(i int) byte {
+	var room [16 << 10]byte
+	return room[i%len(room)]
 }
 
 // flush applies a batch. Ops that fail for their own sake don't hurt the others:

@@ -72,16 +72,17 @@ func resultWaitCases() []Case {
 	)
 }
 
-// waitFor starts a Wait on a goroutine; the function that it returns wants it to end
-// in time, counted from that call.
+// waitFor starts a Wait on a goroutine, on a copy of the result; the function that it
+// returns wants it to end in time, counted from that call.
 func (e *env) waitFor(res *tasks.Result[int]) func() (int, error) {
 	type answer struct {
 		value int
 		err   error
 	}
+	own := *res
 	ended := make(chan answer, 1)
 	go func() {
-		value, err := res.Wait(e.ctx)
+		value, err := own.Wait(e.ctx)
 		ended <- answer{value, err}
 	}()
 	// The general road looks once a second at the longest.
@@ -129,8 +130,7 @@ func resultWait(e *env) {
 	}
 	var waits []func() (int, error)
 	for i := range records * waiters {
-		own := *results[i%records]
-		waits = append(waits, e.waitFor(&own))
+		waits = append(waits, e.waitFor(results[i%records]))
 	}
 	e.pause(20 * time.Millisecond)
 	var outs []tasks.Outcome
@@ -179,8 +179,7 @@ func resultWaitContext(e *env) {
 			e.wantErr(err, context.Canceled, "Wait of one among many whose ctx ends")
 		})
 	}
-	own := *res
-	wait := e.waitFor(&own)
+	wait := e.waitFor(res)
 	e.pause(20 * time.Millisecond)
 	stop()
 	e.within(2*e.timing.Obey, "the end of 8 Waits whose ctx ends", stopped.Wait)
@@ -221,13 +220,14 @@ func resultWaitAttempts(e *env) {
 	h := e.connect()
 	res, err := echo[int](h, "tries", tasks.MaxAttempts(2)).Enqueue(e.ctx, 1)
 	e.must(err, "enqueue")
-	own := *res
-	wait := e.waitFor(&own)
+	wait := e.waitFor(res)
 	e.settle(h, e.claimOne(h), retry("once more", 0))
 	e.settle(h, e.claimOne(h), success("7"))
 	if value, err := wait(); value != 7 || err != nil {
 		e.Errorf("Wait over two attempts gave %d, error %v; want 7", value, err)
 	}
-	e.must(res.Refresh(e.ctx), "refresh")
-	e.same("what Wait read", &own.Record, &res.Record)
+	if _, err := res.Wait(e.ctx); err != nil {
+		e.Errorf("Wait after the end: %v", err)
+	}
+	e.same("what Wait read", &res.Record, e.get(h, res.ID))
 }

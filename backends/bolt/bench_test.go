@@ -58,6 +58,7 @@ func BenchmarkRawCommit(b *testing.B) {
 	}
 }
 
+// BenchmarkEnqueue has one record a call, apart from the batch.
 func BenchmarkEnqueue(b *testing.B) {
 	for _, n := range []int{1, 16, 64} {
 		b.Run(fmt.Sprintf("goroutines=%d", n), func(b *testing.B) {

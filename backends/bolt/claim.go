@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/sideman-go/sideman/tasks"
@@ -89,7 +90,7 @@ func earliest(c *cursor, queue string) (first time.Time, found bool) {
 func (t *txn) eachQueue(sel tasks.Selection, fn func(queue string) bool) {
 	if !sel.All() {
 		for i, q := range sel.Queues {
-			if q == "" || !sel.Has(q) || contains(sel.Queues[:i], q) || t.get(inPaused, []byte(q)) != nil {
+			if q == "" || !sel.Has(q) || slices.Contains(sel.Queues[:i], q) || t.get(inPaused, []byte(q)) != nil {
 				continue
 			}
 			if !fn(q) {
@@ -113,15 +114,6 @@ func (t *txn) eachQueue(sel tasks.Selection, fn func(queue string) bool) {
 			return
 		}
 	}
-}
-
-func contains(names []string, name string) bool {
-	for _, n := range names {
-		if n == name {
-			return true
-		}
-	}
-	return false
 }
 
 // picked is a record that a claim has come to.

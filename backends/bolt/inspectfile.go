@@ -146,7 +146,7 @@ type walk struct {
 	f    *os.File
 	meta boltMeta
 	seen []uint64 // a bit per page
-	free []([]byte)
+	free [][]byte
 }
 
 // page reads a page with its overflow, which must be of one of the types.

@@ -238,7 +238,7 @@ func orderMixed(e *env) {
 	for i, c := range got {
 		outs[i] = with(c.Lease, released(0))
 	}
-	shuffleOutcomes(r, outs)
+	r.Shuffle(len(outs), func(i, j int) { outs[i], outs[j] = outs[j], outs[i] })
 	e.settleEach(h, outs...)
 	got = nil
 	for len(got) < len(recs) {
@@ -249,10 +249,6 @@ func orderMixed(e *env) {
 		got = append(got, more...)
 	}
 	e.ordered("small claims", got, want)
-}
-
-func shuffleOutcomes(r *rand.Rand, outs []tasks.Outcome) {
-	r.Shuffle(len(outs), func(i, j int) { outs[i], outs[j] = outs[j], outs[i] })
 }
 
 // behind claims the first of two records, hands it back, and wants it second; a

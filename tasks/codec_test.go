@@ -139,6 +139,49 @@ func TestV6_IntegersStayExact(t *testing.T) {
 	equal(t, "any", v.(map[string]any)["n"], any(json.Number("9223372036854775807")))
 }
 
+type (
+	holder struct{ N any }
+	outer  struct{ In *[]map[string]holder }
+	cyclic struct {
+		Next *cyclic
+		N    any
+	}
+	plain struct {
+		Next *plain
+		N    uint64
+	}
+)
+
+// Wherever an any hides in the type of the argument or the return value.
+func TestV6_IntegersStayExactInEveryAny(t *testing.T) {
+	const big = 1<<63 + 1
+	exact(t, holder{uint64(big)}, func(h holder) any { return h.N })
+	exact(t, []any{uint64(big)}, func(l []any) any { return l[0] })
+	exact(t, [1]any{uint64(big)}, func(l [1]any) any { return l[0] })
+	exact(t, map[string]any{"n": uint64(big)}, func(m map[string]any) any { return m["n"] })
+	exact(t, &holder{uint64(big)}, func(h *holder) any { return h.N })
+	exact(t, outer{&[]map[string]holder{{"n": {uint64(big)}}}}, func(o outer) any { return (*o.In)[0]["n"].N })
+	exact(t, cyclic{Next: &cyclic{N: uint64(big)}}, func(c cyclic) any { return c.Next.N })
+	exact(t, plain{Next: &plain{N: big}}, func(c plain) any { return c.Next.N })
+	exact(t, json.RawMessage("9223372036854775809"), func(r json.RawMessage) any { return string(r) })
+}
+
+func exact[A any](t *testing.T, arg A, get func(A) any) {
+	t.Helper()
+	const want = "9223372036854775809"
+	app, _ := newApp(t, immediate.New())
+	res := mustEnqueue(t, tasks.Define(app, "t", func(_ context.Context, a A) (A, error) {
+		equal(t, fmt.Sprintf("%T in the handler", arg), fmt.Sprint(get(a)), want)
+		return a, nil
+	}), arg)
+	back, err := res.ReturnValue()
+	if err != nil {
+		t.Errorf("ReturnValue of %T: %v", arg, err)
+		return
+	}
+	equal(t, fmt.Sprintf("%T returned", arg), fmt.Sprint(get(back)), want)
+}
+
 // What the caller does to its values after the enqueue changes nothing.
 func TestV6_ArgumentsAreEncodedAtOnce(t *testing.T) {
 	b := dummy.New()

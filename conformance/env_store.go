@@ -171,6 +171,16 @@ func (e *env) sweep(h *handle) tasks.Swept {
 	}
 }
 
+// forget notes that the case closes the handle itself, so that nothing is looked at
+// through it afterwards.
+func (e *env) forget(h *handle) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.first == h {
+		e.first = nil
+	}
+}
+
 // gone fails if a record can be read.
 func (e *env) gone(h *handle, what, id string) {
 	e.Helper()

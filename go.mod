@@ -1,8 +1,7 @@
 module github.com/sideman-go/sideman
 
-go 1.26.8
+go 1.26.0
 
-require (
-	go.etcd.io/bbolt v1.5.0 // indirect
-	golang.org/x/sys v0.45.0 // indirect
-)
+require go.etcd.io/bbolt v1.5.0
+
+require golang.org/x/sys v0.45.0 // indirect

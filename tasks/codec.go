@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"reflect"
 	"strings"
 	"unicode/utf8"
 )
@@ -34,8 +35,8 @@ func encode(v any, what string, most int) (raw json.RawMessage, err error) {
 }
 
 // decode reads what encode wrote. A number that goes into an any stays exact, as a
-// json.Number.
-func decode(raw json.RawMessage, into any) error {
+// json.Number, which untyped asks for: it costs a decoder.
+func decode(raw json.RawMessage, into any, untyped bool) error {
 	if len(raw) == 0 {
 		return nil
 	}
@@ -43,9 +44,36 @@ func decode(raw json.RawMessage, into any) error {
 		*r = bytes.Clone(raw)
 		return nil
 	}
+	if !untyped {
+		return json.Unmarshal(raw, into)
+	}
 	dec := json.NewDecoder(bytes.NewReader(raw))
 	dec.UseNumber()
 	return dec.Decode(into)
+}
+
+// hasAny reports whether a value of type t may hold one of any type, so that
+// decode has to be untyped.
+func hasAny(t reflect.Type) bool { return hasAnyIn(t, map[reflect.Type]bool{}) }
+
+func hasAnyIn(t reflect.Type, seen map[reflect.Type]bool) bool {
+	if t == nil || seen[t] {
+		return false
+	}
+	seen[t] = true
+	switch t.Kind() { //nolint:exhaustive // the others hold nothing
+	case reflect.Interface:
+		return true
+	case reflect.Pointer, reflect.Slice, reflect.Array, reflect.Map:
+		return hasAnyIn(t.Elem(), seen)
+	case reflect.Struct:
+		for i := range t.NumField() {
+			if hasAnyIn(t.Field(i).Type, seen) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // The bounds of the texts in an AttemptError.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 )
 
@@ -48,9 +49,10 @@ type definition struct {
 func Define[A, R any](app *App, name string, fn func(context.Context, A) (R, error), options ...Option) *Task[A, R] {
 	t := &Task[A, R]{fn: fn, settings: defaultSettings().with(options)}
 	t.def = &definition{app: app, name: name, settings: t.settings}
+	untyped := hasAny(reflect.TypeFor[A]())
 	t.def.run = func(ctx context.Context, args json.RawMessage) (json.RawMessage, error) {
 		var arg A
-		if err := decode(args, &arg); err != nil {
+		if err := decode(args, &arg, untyped); err != nil {
 			return nil, fmt.Errorf("decode the arguments as %T: %w", arg, err)
 		}
 		value, err := fn(ctx, arg)

@@ -53,8 +53,8 @@ func (t *Task[A, R]) AEnqueue(ctx context.Context, arg A) *Future[R] {
 		if f.err = err; err == nil {
 			f.res, f.err = ResultOf[R](p)
 		}
+		close(f.done) // first, so that a Close that has returned leaves no Future open
 		p.Runtime.app.async.leave()
-		close(f.done)
 	})
 	return f
 }

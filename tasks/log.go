@@ -6,47 +6,80 @@ import (
 	"time"
 )
 
-// LogState logs the status that a record has reached, as Django does:
+// LogLine is what is logged of a task that has reached a status, by workers and by
+// immediate: Django's lines, and what else is known.
 //
-//	INFO  Task id=… path=… state=RUNNING
-//	INFO  Task id=… path=… state=SUCCESSFUL
-//	ERROR Task id=… path=… state=FAILED error_type=… error=… stack=…
-//	WARN  Task id=… path=… state=READY …       (a retry or snooze, with its time)
+//	INFO  Task id=… path=… state=RUNNING attempt=1
+//	INFO  Task id=… path=… state=SUCCESSFUL attempt=1 took=…
+//	ERROR Task id=… path=… state=FAILED attempt=1 took=… error_type=… error=… stack=…
+//	WARN  Task id=… path=… state=READY attempt=1 … outcome=retry delay=…
+//	INFO  Task id=… path=… state=CANCELLED … reason=…
 //
-// Arguments, return values and metadata are never logged. A nil logger means the
-// App's.
-func (r *Runtime) LogState(ctx context.Context, logger *slog.Logger, rec *Record) {
-	if logger == nil {
-		logger = r.app.logger()
-	}
-	level := slog.LevelInfo
-	switch rec.Status {
+// Arguments, return values and metadata are never logged.
+type LogLine struct {
+	ID, Path string
+	State    Status
+	Attempt  int
+	// Took is how long the attempt ran; 0 leaves it out.
+	Took time.Duration
+	// Error is the attempt's, if it failed.
+	Error *AttemptError
+	// Outcome and Delay say why a record is READY again, and for how long it waits.
+	Outcome OutcomeKind
+	Delay   time.Duration
+	// Reason is why a record is CANCELLED.
+	Reason string
+}
+
+// level is a warning where a task is READY again because it failed. A snooze is
+// nothing to warn of, and what is given back unstarted is of no interest.
+func (l *LogLine) level() slog.Level {
+	switch l.State {
 	case Failed:
-		level = slog.LevelError
+		return slog.LevelError
 	case Ready:
-		level = slog.LevelWarn
+		switch l.Outcome {
+		case OutcomeRelease:
+			return slog.LevelDebug
+		case OutcomeSnooze:
+			return slog.LevelInfo
+		case OutcomeRetry, OutcomeFailure, OutcomeSuccess, OutcomeCancel:
+		}
+		return slog.LevelWarn
 	case Running, Successful, Cancelled:
 	}
-	if !logger.Enabled(ctx, level) {
+	return slog.LevelInfo
+}
+
+// Enabled reports whether Log would log a line of that state and outcome, so that
+// callers can save making it.
+func (l *LogLine) Enabled(ctx context.Context, logger *slog.Logger) bool {
+	return logger.Enabled(ctx, l.level())
+}
+
+// Log writes the line.
+func (l *LogLine) Log(ctx context.Context, logger *slog.Logger) {
+	if !l.Enabled(ctx, logger) {
 		return
 	}
 	attrs := make([]slog.Attr, 0, 10)
-	attrs = append(attrs, slog.String("id", rec.ID), slog.String("path", rec.Task), slog.String("state", string(rec.Status)))
-	switch rec.Status {
-	case Ready, Failed:
-		attrs = append(attrs, slog.Int("attempt", rec.Attempts()), slog.Int("max_attempts", rec.MaxAttempts))
-		if last := rec.LastError(); last != nil && last.Attempt == rec.Attempts() {
-			attrs = append(attrs, slog.String("error_type", last.Type), slog.String("error", last.Message))
-			if last.Stack != "" {
-				attrs = append(attrs, slog.String("stack", last.Stack))
-			}
-		}
-		if rec.Status == Ready {
-			attrs = append(attrs, slog.String("run_after", rec.RunAfter.Format(time.RFC3339Nano)))
-		}
-	case Cancelled:
-		attrs = append(attrs, slog.String("reason", rec.CancelReason))
-	case Running, Successful:
+	attrs = append(attrs, slog.String("id", l.ID), slog.String("path", l.Path),
+		slog.String("state", string(l.State)), slog.Int("attempt", l.Attempt))
+	if l.Took > 0 {
+		attrs = append(attrs, slog.Duration("took", l.Took))
 	}
-	logger.LogAttrs(ctx, level, "Task", attrs...)
+	if l.Error != nil {
+		attrs = append(attrs, slog.String("error_type", l.Error.Type), slog.String("error", l.Error.Message))
+		if l.Error.Stack != "" {
+			attrs = append(attrs, slog.String("stack", l.Error.Stack))
+		}
+	}
+	switch l.State {
+	case Ready:
+		attrs = append(attrs, slog.String("outcome", string(l.Outcome)), slog.Duration("delay", l.Delay))
+	case Cancelled:
+		attrs = append(attrs, slog.String("reason", l.Reason))
+	case Running, Successful, Failed:
+	}
+	logger.LogAttrs(ctx, l.level(), "Task", attrs...)
 }

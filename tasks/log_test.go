@@ -9,41 +9,36 @@ import (
 	"github.com/sideman-go/sideman/tasks"
 )
 
-func TestK3_LogState(t *testing.T) {
-	_, rt, log := bound(t)
-	failure := tasks.AttemptError{Attempt: 1, Type: "panic", Message: "boom", Stack: "main.go:1"}
-	base := tasks.Record{ID: "i", Task: "t", Args: []byte(`"secret"`), Value: []byte(`"secret"`), Metadata: map[string]string{"k": "secret"}, MaxAttempts: 2}
+func TestK3_LogLine(t *testing.T) {
+	failure := &tasks.AttemptError{Attempt: 1, Type: "panic", Message: "boom", Stack: "main.go:1"}
 	for _, tt := range []struct {
-		status tasks.Status
-		change func(*tasks.Record)
-		want   string
+		line tasks.LogLine
+		want string
 	}{
-		{tasks.Running, nil, "INFO Task id=i path=t state=RUNNING"},
-		{tasks.Successful, nil, "INFO Task id=i path=t state=SUCCESSFUL"},
-		{tasks.Cancelled, func(r *tasks.Record) { r.CancelReason = "expired" }, "INFO Task id=i path=t state=CANCELLED reason=expired"},
+		{tasks.LogLine{State: tasks.Running, Attempt: 1}, "INFO Task id=i path=t state=RUNNING attempt=1"},
+		{tasks.LogLine{State: tasks.Successful, Attempt: 1, Took: time.Second}, "INFO Task id=i path=t state=SUCCESSFUL attempt=1 took=1s"},
+		{tasks.LogLine{State: tasks.Cancelled, Attempt: 1, Reason: "expired"}, "INFO Task id=i path=t state=CANCELLED attempt=1 reason=expired"},
 		{
-			tasks.Failed, func(r *tasks.Record) { r.WorkerIDs, r.Errors = []string{"w"}, []tasks.AttemptError{failure} },
-			"ERROR Task id=i path=t state=FAILED attempt=1 max_attempts=2 error_type=panic error=boom stack=main.go:1",
+			tasks.LogLine{State: tasks.Failed, Attempt: 1, Error: failure},
+			"ERROR Task id=i path=t state=FAILED attempt=1 error_type=panic error=boom stack=main.go:1",
 		},
-		{tasks.Ready, func(r *tasks.Record) {
-			r.WorkerIDs, r.Errors, r.RunAfter = []string{"w", "w"}, []tasks.AttemptError{failure, {Attempt: 2, Type: "*x.Y", Message: "m"}}, epoch
-		}, "WARN Task id=i path=t state=READY attempt=2 max_attempts=2 error_type=*x.Y error=m run_after=2026-03-01T12:00:00Z"},
-		{tasks.Ready, func(r *tasks.Record) { r.RunAfter = epoch.Add(time.Second) }, "WARN Task id=i path=t state=READY attempt=0 max_attempts=2 run_after=2026-03-01T12:00:01Z"},
+		{
+			tasks.LogLine{State: tasks.Ready, Attempt: 2, Error: &tasks.AttemptError{Type: "*x.Y", Message: "m"}, Outcome: tasks.OutcomeRetry, Delay: time.Minute},
+			"WARN Task id=i path=t state=READY attempt=2 error_type=*x.Y error=m outcome=retry delay=1m0s",
+		},
+		{tasks.LogLine{State: tasks.Ready, Attempt: 1, Outcome: tasks.OutcomeSnooze, Delay: time.Hour}, "INFO Task id=i path=t state=READY attempt=1 outcome=snooze delay=1h0m0s"},
+		{tasks.LogLine{State: tasks.Ready, Attempt: 1, Outcome: tasks.OutcomeRelease}, "DEBUG Task id=i path=t state=READY attempt=1 outcome=release delay=0s"},
 	} {
-		rec := base.Clone()
-		rec.Status = tt.status
-		if tt.change != nil {
-			tt.change(rec)
-		}
 		own := newLogs()
-		rt.LogState(t.Context(), slog.New(own), rec)
-		equalSlices(t, string(tt.status), own.Lines(), []string{tt.want})
+		tt.line.ID, tt.line.Path = "i", "t"
+		tt.line.Log(t.Context(), slog.New(own))
+		equalSlices(t, string(tt.line.State), own.Lines(), []string{tt.want})
 	}
-	equalSlices(t, "the App's log", log.Lines(), nil)
-	rt.LogState(t.Context(), nil, &tasks.Record{Status: tasks.Running})
-	equal(t, "lines in the App's log", len(log.Lines()), 1)
-	rt.LogState(t.Context(), slog.New(slog.DiscardHandler), &tasks.Record{Status: tasks.Failed})
-	// Without a logger of its own the App uses the default one, as it is then.
+	(&tasks.LogLine{State: tasks.Failed}).Log(t.Context(), slog.New(slog.DiscardHandler))
+}
+
+// Without a logger of its own the App uses the default one, as it is then.
+func TestK3_DefaultLogger(t *testing.T) {
 	before := slog.Default()
 	t.Cleanup(func() { slog.SetDefault(before) })
 	app, global := tasks.NewApp(), newLogs()

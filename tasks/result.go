@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"time"
 )
 
@@ -114,7 +115,7 @@ func (r *Result[R]) ReturnValue() (R, error) {
 	var value R
 	switch r.Status {
 	case Successful:
-		if err := decode(r.Value, &value); err != nil {
+		if err := decode(r.Value, &value, hasAny(reflect.TypeFor[R]())); err != nil {
 			return value, r.wrap("read the return value", fmt.Errorf("decode as %T: %w", value, err))
 		}
 		return value, nil

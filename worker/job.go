@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/sideman-go/sideman/tasks"
-	"github.com/sideman-go/sideman/tasks/lifecycle"
 )
 
 type jobState uint8
@@ -141,7 +140,9 @@ func (w *Worker) stale(j *job, now time.Time) (tasks.Outcome, bool) {
 	case j.lost, now.Sub(j.held) >= w.opts.Lease:
 		return tasks.Outcome{Kind: tasks.OutcomeRelease}, true
 	case j.rec.Attempts() == 1 && !j.rec.ExpiresAt.IsZero() && !j.rec.ExpiresAt.After(j.storeTime(now)):
-		return tasks.Outcome{Kind: tasks.OutcomeCancel, Reason: lifecycle.ReasonExpired}, true
+		// Given back, it is cancelled by the store, whose clock decides, and without an
+		// attempt that never was.
+		return tasks.Outcome{Kind: tasks.OutcomeRelease}, true
 	}
 	return tasks.Outcome{}, false
 }

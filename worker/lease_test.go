@@ -321,11 +321,13 @@ func TestBufferedTaskThatExpiresIsNotRun(t *testing.T) {
 		r, ids := e.buffered(worker.Options{}, 400*time.Millisecond, tasks.ExpiresIn(700*time.Millisecond))
 		time.Sleep(time.Second)
 		for _, id := range ids {
-			equal(t, "reason", e.status(id, tasks.Cancelled).CancelReason, lifecycle.ReasonExpired)
+			rec := e.status(id, tasks.Cancelled)
+			equal(t, "reason", rec.CancelReason, lifecycle.ReasonExpired)
+			equal(t, "attempts", rec.Attempts(), 0)
 		}
 		e.logged(0, "path=victim state=RUNNING")
 		r.stop()
-		equal(t, "cancelled", r.Stats().Cancelled, 4)
+		equal(t, "released", r.Stats().Released, 4)
 	})
 }
 

@@ -43,54 +43,24 @@ func (w *Worker) logMaxTasks() {
 	w.log.Info("Run maximum tasks (" + strconv.Itoa(w.opts.MaxTasks) + ") on worker=" + w.opts.WorkerID + " - exiting gracefully.")
 }
 
-func (w *Worker) enabled(level slog.Level) bool { return w.log.Enabled(w.base.ctx, level) }
-
 func (w *Worker) logRunning(j *job) {
-	if !w.enabled(slog.LevelInfo) {
-		return
-	}
-	w.log.LogAttrs(&j.ctx, slog.LevelInfo, "Task", slog.String("id", j.rec.ID), slog.String("path", j.rec.Task),
-		slog.String("state", string(tasks.Running)), slog.Int("attempt", j.lease.Attempt))
+	line := tasks.LogLine{ID: j.rec.ID, Path: j.rec.Task, State: tasks.Running, Attempt: j.lease.Attempt}
+	line.Log(&j.ctx, w.log)
 }
 
 // logSettled writes the line of an outcome that was stored.
 func (w *Worker) logSettled(j *job, status tasks.Status) {
-	level := slog.LevelInfo
-	switch {
-	case j.began.IsZero() && status == tasks.Ready:
-		level = slog.LevelDebug // given back unstarted
-	case status == tasks.Failed:
-		level = slog.LevelError
-	case status == tasks.Ready && j.out.Kind != tasks.OutcomeSnooze:
-		level = slog.LevelWarn
+	line := tasks.LogLine{
+		ID: j.rec.ID, Path: j.rec.Task, State: status, Attempt: j.lease.Attempt,
+		Error: j.out.Error, Outcome: j.out.Kind, Delay: j.out.Delay, Reason: j.out.Reason,
 	}
-	if !w.enabled(level) {
-		return
-	}
-	attrs := make([]slog.Attr, 0, 10)
-	attrs = append(attrs, slog.String("id", j.rec.ID), slog.String("path", j.rec.Task),
-		slog.String("state", string(status)), slog.Int("attempt", j.lease.Attempt))
 	if !j.began.IsZero() {
-		attrs = append(attrs, slog.Duration("took", j.took))
+		line.Took = j.took
 	}
-	if e := j.out.Error; e != nil {
-		attrs = append(attrs, slog.String("error_type", e.Type), slog.String("error", e.Message))
-		if e.Stack != "" {
-			attrs = append(attrs, slog.String("stack", e.Stack))
-		}
+	if line.Reason == "" {
+		line.Reason = j.reason
 	}
-	switch status {
-	case tasks.Ready:
-		attrs = append(attrs, slog.String("outcome", string(j.out.Kind)), slog.Duration("delay", j.out.Delay))
-	case tasks.Cancelled:
-		reason := j.out.Reason
-		if reason == "" {
-			reason = j.reason
-		}
-		attrs = append(attrs, slog.String("reason", reason))
-	case tasks.Running, tasks.Successful, tasks.Failed:
-	}
-	w.log.LogAttrs(w.base.ctx, level, "Task", attrs...)
+	line.Log(w.base.ctx, w.log)
 }
 
 func (w *Worker) logLost(j *job) {

@@ -104,8 +104,10 @@ func (b *Backend) run(ctx context.Context, rt *tasks.Runtime, rec *tasks.Record)
 	rt.Enqueued(ctx, rec)
 	for rec.Status == tasks.Ready {
 		lifecycle.Claim(rec, b.worker, time.Now())
-		rt.LogState(ctx, nil, rec)
+		line := tasks.LogLine{ID: rec.ID, Path: rec.Task, State: rec.Status, Attempt: rec.Attempts()}
+		line.Log(ctx, rt.Logger())
 		rt.Started(ctx, rec)
+		began := time.Now()
 		out := attempt(ctx, rt, rec)
 		if out.Kind == tasks.OutcomeSnooze {
 			out = tasks.Outcome{Kind: tasks.OutcomeFailure, Error: &tasks.AttemptError{
@@ -114,7 +116,9 @@ func (b *Backend) run(ctx context.Context, rt *tasks.Runtime, rec *tasks.Record)
 			}}
 		}
 		lifecycle.Settle(rec, out, time.Now())
-		rt.LogState(ctx, nil, rec)
+		line.State, line.Took, line.Error = rec.Status, time.Since(began), out.Error
+		line.Outcome, line.Reason = out.Kind, rec.CancelReason
+		line.Log(ctx, rt.Logger())
 	}
 	rt.Finished(ctx, rec)
 }

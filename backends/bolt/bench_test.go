@@ -124,7 +124,9 @@ func BenchmarkEnqueue(b *testing.B) {
 			inFlight++
 		}
 		for range inFlight {
-			<-done
+			if err := <-done; err != nil {
+				b.Fatal(err)
+			}
 		}
 	})
 }

@@ -52,7 +52,7 @@ func (s *stream) settle(k []byte) bool {
 			s.key, s.level, s.due, s.id = k, level, due, id
 			return true
 		}
-		k, _ = s.c.seek(append(s.prefix[:len(s.prefix):len(s.prefix)], level+1))
+		k, _ = s.c.seek(append(slices.Clip(s.prefix), level+1))
 	}
 	return false
 }
@@ -80,7 +80,7 @@ func earliest(c *cursor, queue string) (first time.Time, found bool) {
 		if !found || due.Before(first) {
 			first, found = due, true
 		}
-		k, _ = c.seek(append(prefix[:len(prefix):len(prefix)], level+1))
+		k, _ = c.seek(append(slices.Clip(prefix), level+1))
 	}
 	return first, found
 }

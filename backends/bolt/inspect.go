@@ -119,12 +119,7 @@ func (q *quick) head(h head) bool {
 
 // oneOf is slices.Contains for bytes; an empty list has everything.
 func oneOf(names []string, name []byte) bool {
-	for _, n := range names {
-		if n == string(name) {
-			return true
-		}
-	}
-	return len(names) == 0
+	return len(names) == 0 || slices.Contains(names, string(name))
 }
 
 // Queues implements tasks.Inspector. It reads counters, not records.

@@ -74,7 +74,7 @@ func child(what, path string) {
 // start runs this test binary as a child and waits until it has the file open.
 func start(t *testing.T, what, path string) (*exec.Cmd, *lines) {
 	t.Helper()
-	cmd := exec.Command(os.Args[0])
+	cmd := exec.CommandContext(t.Context(), os.Args[0])
 	cmd.Env = append(os.Environ(), childEnv+"="+what+"="+path)
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
@@ -299,6 +299,7 @@ func TestOpenErrors(t *testing.T) {
 
 // use opens a damaged file and does everything with it.
 func use(t *testing.T, path string) {
+	t.Helper()
 	ctx := t.Context()
 	b, err := bolt.Open(ctx, bolt.Options{Path: path})
 	if err != nil {

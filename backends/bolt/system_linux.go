@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 	"syscall"
 )
@@ -31,7 +32,7 @@ func holder(path string) string {
 		if len(f) < 8 || f[1] != "FLOCK" || !strings.HasSuffix(f[5], inode) || f[4] == "-1" || f[4] == "0" {
 			continue
 		}
-		if f[4] == fmt.Sprint(os.Getpid()) {
+		if f[4] == strconv.Itoa(os.Getpid()) {
 			return "this process"
 		}
 		return another + " (pid " + f[4] + ")"

@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 
 	"go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
 
 	"github.com/sideman-go/sideman/backends/bolt"
 	"github.com/sideman-go/sideman/tasks"
@@ -118,12 +119,12 @@ func TestEnqueueTxRefusals(t *testing.T) { // E8
 		return nil
 	})
 	_ = b.DB().View(func(tx *bbolt.Tx) error {
-		if _, err := bolt.EnqueueTx(ctx, tx, call); !errors.Is(err, bbolt.ErrTxNotWritable) {
+		if _, err := bolt.EnqueueTx(ctx, tx, call); !errors.Is(err, bolterrors.ErrTxNotWritable) {
 			t.Errorf("read-only: %v", err)
 		}
 		return nil
 	})
-	if _, err := bolt.EnqueueTx(ctx, nil, call); !errors.Is(err, bbolt.ErrTxClosed) {
+	if _, err := bolt.EnqueueTx(ctx, nil, call); !errors.Is(err, bolterrors.ErrTxClosed) {
 		t.Errorf("nil: %v", err)
 	}
 	if res, err := bolt.EnqueueManyTx(ctx, nil); res != nil || err != nil {

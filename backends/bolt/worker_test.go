@@ -80,8 +80,10 @@ func TestAttemptsAndTimes(t *testing.T) { // R5, R6, T2, W8
 			t.Errorf("claimed %+v", c)
 		}
 		started := time.Now()
-		settle(t, b, tasks.Outcome{Lease: c.Lease, Kind: tasks.OutcomeRetry, Delay: time.Minute,
-			Error: &tasks.AttemptError{Type: "*x.Error", Message: "no"}})
+		settle(t, b, tasks.Outcome{
+			Lease: c.Lease, Kind: tasks.OutcomeRetry, Delay: time.Minute,
+			Error: &tasks.AttemptError{Type: "*x.Error", Message: "no"},
+		})
 		got := get(t, b, r.ID)
 		if got.Status != tasks.Ready || !got.RunAfter.Equal(started.Add(time.Minute)) || got.Attempts() != 1 || len(got.Errors) != 1 {
 			t.Errorf("after a retry: %+v", got)

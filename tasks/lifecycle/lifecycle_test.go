@@ -296,10 +296,10 @@ func TestI4_PruneAt(t *testing.T) {
 		{"FAILED", defaults, tasks.Failed, nil, at(5).Add(7 * day), false},
 		{"CANCELLED", defaults, tasks.Cancelled, nil, at(5).Add(day), false},
 		{"configured", own, tasks.Successful, nil, at(5).Add(time.Hour), false},
-		{"configured for ever", own, tasks.Failed, nil, lifecycle.Forever, false},
+		{"configured for ever", own, tasks.Failed, nil, lifecycle.Forever(), false},
 		{"longest", own, tasks.Cancelled, nil, at(5).Add(math.MaxInt64), false},
 		{"own", defaults, tasks.Failed, new(time.Minute), at(5).Add(time.Minute), false},
-		{"own for ever", defaults, tasks.Failed, new(time.Duration(-1)), lifecycle.Forever, false},
+		{"own for ever", defaults, tasks.Failed, new(time.Duration(-1)), lifecycle.Forever(), false},
 		{"own at once", defaults, tasks.Failed, new(time.Duration(0)), at(5), true},
 	} {
 		rec := final(tt.status)
@@ -308,9 +308,9 @@ func TestI4_PruneAt(t *testing.T) {
 			t.Errorf("%s: got %v, %v, want %v, %v", tt.name, got, atOnce, tt.want, tt.atOnce)
 		}
 	}
-	late := &tasks.Record{Status: tasks.Failed, FinishedAt: lifecycle.Forever.Add(-time.Hour)}
-	if got, _ := defaults.PruneAt(late); got != lifecycle.Forever {
-		t.Errorf("beyond the year 9999: got %v, want %v", got, lifecycle.Forever)
+	late := &tasks.Record{Status: tasks.Failed, FinishedAt: lifecycle.Forever().Add(-time.Hour)}
+	if got, _ := defaults.PruneAt(late); got != lifecycle.Forever() {
+		t.Errorf("beyond the year 9999: got %v, want %v", got, lifecycle.Forever())
 	}
 }
 
@@ -321,5 +321,22 @@ func TestTime(t *testing.T) {
 	}
 	if got := lifecycle.Time(never.In(time.FixedZone("CET", 3600))); got != never {
 		t.Errorf("Time of a zero time: got %#v, want the zero value", got)
+	}
+}
+
+// R5: a clock that is set back between two events doesn't show in a record.
+func TestClockSetBack(t *testing.T) {
+	at := func(minute int) time.Time { return time.Date(2026, 1, 1, 12, minute, 0, 0, time.UTC) }
+	rec := &tasks.Record{MaxAttempts: 2}
+	lifecycle.Enqueue(rec, at(30))
+	lifecycle.Claim(rec, "w", at(10))
+	lifecycle.Settle(rec, tasks.Outcome{Kind: tasks.OutcomeRetry}, at(5))
+	lifecycle.Claim(rec, "w", at(1))
+	lifecycle.Settle(rec, tasks.Outcome{Kind: tasks.OutcomeSuccess}, at(0))
+	times := []time.Time{rec.EnqueuedAt, rec.StartedAt, rec.LastAttemptedAt, rec.FinishedAt}
+	for i, tm := range times {
+		if !tm.Equal(at(30)) {
+			t.Errorf("time %d of EnqueuedAt, StartedAt, LastAttemptedAt, FinishedAt is %v, want %v", i, tm, at(30))
+		}
 	}
 }

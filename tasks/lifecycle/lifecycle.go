@@ -237,7 +237,7 @@ func latest(t time.Time, others ...time.Time) time.Time {
 
 func finish(rec *tasks.Record, s tasks.Status, now time.Time) {
 	rec.Status = s
-	rec.FinishedAt = now
+	rec.FinishedAt = latest(now, rec.EnqueuedAt, rec.LastAttemptedAt)
 }
 
 func cancel(rec *tasks.Record, reason string, now time.Time) {

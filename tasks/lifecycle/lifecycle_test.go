@@ -333,6 +333,16 @@ func TestClockSetBack(t *testing.T) {
 	lifecycle.Settle(rec, tasks.Outcome{Kind: tasks.OutcomeRetry}, at(5))
 	lifecycle.Claim(rec, "w", at(1))
 	lifecycle.Settle(rec, tasks.Outcome{Kind: tasks.OutcomeSuccess}, at(0))
+	for what, end := range map[string]func(*tasks.Record){
+		"cancelled": func(r *tasks.Record) { _, _ = lifecycle.Alter(r, tasks.Change{Kind: tasks.ChangeCancel}, at(1)) },
+		"expired":   func(r *tasks.Record) { lifecycle.Expire(r, at(1)) },
+	} {
+		unstarted := &tasks.Record{}
+		lifecycle.Enqueue(unstarted, at(30))
+		if end(unstarted); !unstarted.FinishedAt.Equal(at(30)) {
+			t.Errorf("%s unstarted: FinishedAt is %v, want %v", what, unstarted.FinishedAt, at(30))
+		}
+	}
 	times := []time.Time{rec.EnqueuedAt, rec.StartedAt, rec.LastAttemptedAt, rec.FinishedAt}
 	for i, tm := range times {
 		if !tm.Equal(at(30)) {

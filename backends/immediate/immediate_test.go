@@ -338,7 +338,7 @@ func TestTheLogOfARun(t *testing.T) {
 	app := tasks.NewAppWith(tasks.AppOptions{Logger: slog.New(slog.NewTextHandler(&text, &slog.HandlerOptions{
 		Level: slog.LevelDebug,
 		ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
-			if a.Key == slog.TimeKey || a.Key == "run_after" {
+			if a.Key == slog.TimeKey || a.Key == "took" {
 				return slog.Attr{}
 			}
 			return a
@@ -352,10 +352,10 @@ func TestTheLogOfARun(t *testing.T) {
 		t.Fatalf("Enqueue: %v", err)
 	}
 	want := `level=DEBUG msg=Task id=i path=t state=enqueued backend=default
-level=INFO msg=Task id=i path=t state=RUNNING
-level=WARN msg=Task id=i path=t state=READY attempt=1 max_attempts=2 error_type=*errors.errorString error=boom
-level=INFO msg=Task id=i path=t state=RUNNING
-level=ERROR msg=Task id=i path=t state=FAILED attempt=2 max_attempts=2 error_type=*errors.errorString error=boom
+level=INFO msg=Task id=i path=t state=RUNNING attempt=1
+level=WARN msg=Task id=i path=t state=READY attempt=1 error_type=*errors.errorString error=boom outcome=retry delay=0s
+level=INFO msg=Task id=i path=t state=RUNNING attempt=2
+level=ERROR msg=Task id=i path=t state=FAILED attempt=2 error_type=*errors.errorString error=boom
 `
 	if text.String() != want {
 		t.Errorf("log:\n got %s\nwant %s", text.String(), want)

@@ -55,10 +55,11 @@ func TestC1_Findings(t *testing.T) {
 	b.Calls()
 	found := app.Check(t.Context())
 	equal(t, "Check", ids(found), "error tasks.E001 , error tasks.E001 , warning x.W001 main, warning tasks.W001 main, warning tasks.W001 main, warning tasks.W002 main")
-	text := ""
+	var lines []string
 	for _, f := range found {
-		text += f.String() + "\n"
+		lines = append(lines, f.String()+"\n")
 	}
+	text := strings.Join(lines, "")
 	for _, want := range []string{
 		"error tasks.E001: define: tasks: invalid task: name is empty (hint: correct the tasks.Define call",
 		`error tasks.E001: define task "bad": tasks: invalid task: nil function`,

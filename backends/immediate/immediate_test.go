@@ -40,11 +40,12 @@ func run(t *testing.T, app *tasks.App, handler func(context.Context) (int, error
 }
 
 func summary(r *tasks.Record) string {
-	s := fmt.Sprintf("%s %d", r.Status, r.Attempts())
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s %d", r.Status, r.Attempts())
 	for _, e := range r.Errors {
-		s += fmt.Sprintf(" %d:%s", e.Attempt, e.Error())
+		fmt.Fprintf(&b, " %d:%s", e.Attempt, e.Error())
 	}
-	return s + " " + string(r.Value) + r.CancelReason
+	return b.String() + " " + string(r.Value) + r.CancelReason
 }
 
 // A10: the order of statuses, hooks and the call, and the times.

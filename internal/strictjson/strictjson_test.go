@@ -106,11 +106,11 @@ func TestObject_KeepsTheFirstOfTwoAndTheOrder(t *testing.T) {
 	if err == nil || err.Error() != "b: is there twice" {
 		t.Errorf("Object: got error %v, want one about b", err)
 	}
-	got := ""
+	var all []string
 	for _, m := range members {
-		got += m.Name + string(m.Value) + " "
+		all = append(all, m.Name+string(m.Value))
 	}
-	if got != "b1 a2 " {
+	if got := strings.Join(all, " "); got != "b1 a2" {
 		t.Errorf("Object: got %s, want b1 a2", got)
 	}
 }

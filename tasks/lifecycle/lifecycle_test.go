@@ -19,7 +19,7 @@ var (
 
 func at(seconds int) time.Time { return epoch.Add(time.Duration(seconds) * time.Second) }
 
-// record is one of most attempts, enqueued at 0 and claimed n times: at 1, 2…
+// record is one of most attempts, enqueued at 0 and claimed n times: at 1, 2 and so on.
 func record(n, most int) *tasks.Record {
 	rec := &tasks.Record{ID: "id", MaxAttempts: most}
 	lifecycle.Enqueue(rec, at(0))

@@ -57,6 +57,7 @@ func resultWaitCases() []Case {
 			What: "Wait must also wake when a READY record is cancelled by an operator",
 			run: func(e *env) {
 				h := e.connect()
+				e.soundWaiter(h)
 				res, err := echo[int](h, "awaited").Enqueue(e.ctx, 1)
 				e.must(err, "enqueue")
 				admin, err := h.app.Admin(tasks.DefaultAlias)
@@ -100,8 +101,40 @@ func (e *env) waitFor(res *tasks.Result[int]) func() (int, error) {
 	}
 }
 
+// soundWaiter ends the case if a native WaitResult returns records that aren't final,
+// which would make Result.Wait ask again without end and without a pause. It leaves
+// nothing to be claimed.
+func (e *env) soundWaiter(h *handle) {
+	e.Helper()
+	waiter, ok := tasks.As[tasks.ResultWaiter](h.b)
+	if !ok {
+		return
+	}
+	rec := e.record(attempts(2))
+	e.enqueue(h, rec)
+	unmoved := func(status tasks.Status) {
+		e.Helper()
+		e.step("waiting for the result of a record that is %s", status)
+		ctx, cancel := e.soon(20 * time.Millisecond)
+		defer cancel()
+		if got, err := waiter.WaitResult(ctx, rec.ID); err == nil {
+			e.Fatalf("WaitResult of a record that stays %s: got %s, want it to wait", status, brief(got))
+		}
+	}
+	unmoved(tasks.Ready)
+	if h.s == nil {
+		return
+	}
+	c := e.claimOne(h)
+	unmoved(tasks.Running)
+	e.settle(h, c, retry("again", 0))
+	unmoved(tasks.Ready)
+	e.settle(h, e.claimOne(h), success("1"))
+}
+
 func resultWait(e *env) {
 	h := e.connect()
+	e.soundWaiter(h)
 	task := echo[int](h, "awaited")
 	for round, pause := range []time.Duration{0, 0, time.Millisecond, 20 * time.Millisecond, 150 * time.Millisecond} {
 		res, err := task.Enqueue(e.ctx, 1)
@@ -151,6 +184,7 @@ func resultWait(e *env) {
 
 func resultWaitContext(e *env) {
 	h := e.connect()
+	e.soundWaiter(h)
 	task := echo[int](h, "endless")
 	res, err := task.Enqueue(e.ctx, 1)
 	e.must(err, "enqueue")
@@ -198,6 +232,7 @@ func resultWaitContext(e *env) {
 
 func resultWaitUnknown(e *env) {
 	h := e.connect()
+	e.soundWaiter(h)
 	task := echo[int](h, "gone")
 	admin, err := h.app.Admin(tasks.DefaultAlias)
 	e.must(err, "Admin")
@@ -218,6 +253,7 @@ func resultWaitUnknown(e *env) {
 
 func resultWaitAttempts(e *env) {
 	h := e.connect()
+	e.soundWaiter(h)
 	res, err := echo[int](h, "tries", tasks.MaxAttempts(2)).Enqueue(e.ctx, 1)
 	e.must(err, "enqueue")
 	wait := e.waitFor(res)

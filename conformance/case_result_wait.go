@@ -10,7 +10,7 @@ import (
 )
 
 func resultWaitCases() []Case {
-	return bothRoads(
+	return append(bothRoads(
 		Case{
 			Name: "Result/Wait", Clauses: []string{"R3"}, Needs: tasks.CapResults | tasks.CapWorker,
 			What: "Wait must return soon after another goroutine has made the record final, with what ReturnValue gives",
@@ -70,7 +70,11 @@ func resultWaitCases() []Case {
 				e.wantErr(err, tasks.ErrTaskCancelled, "Wait for a record that was cancelled meanwhile")
 			},
 		},
-	)
+	), Case{
+		Name: "Result/WaitNative", Clauses: []string{"R1", "R3"}, Needs: tasks.CapResults | tasks.CapWorker,
+		What: "a native WaitResult must return only when the record is final, through all that happens to it before, and return all of it",
+		run:  resultWaitNative,
+	})
 }
 
 // waitFor starts a Wait on a goroutine, on a copy of the result; the function that it
@@ -99,37 +103,6 @@ func (e *env) waitFor(res *tasks.Result[int]) func() (int, error) {
 			return 0, fmt.Errorf("Wait hasn't returned %v after there was something to return", limit)
 		}
 	}
-}
-
-// soundWaiter ends the case if a native WaitResult returns records that aren't final,
-// which would make Result.Wait ask again without end and without a pause. It leaves
-// nothing to be claimed.
-func (e *env) soundWaiter(h *handle) {
-	e.Helper()
-	waiter, ok := tasks.As[tasks.ResultWaiter](h.b)
-	if !ok {
-		return
-	}
-	rec := e.record(attempts(2))
-	e.enqueue(h, rec)
-	unmoved := func(status tasks.Status) {
-		e.Helper()
-		e.step("waiting for the result of a record that is %s", status)
-		ctx, cancel := e.soon(20 * time.Millisecond)
-		defer cancel()
-		if got, err := waiter.WaitResult(ctx, rec.ID); err == nil {
-			e.Fatalf("WaitResult of a record that stays %s: got %s, want it to wait", status, brief(got))
-		}
-	}
-	unmoved(tasks.Ready)
-	if h.s == nil {
-		return
-	}
-	c := e.claimOne(h)
-	unmoved(tasks.Running)
-	e.settle(h, c, retry("again", 0))
-	unmoved(tasks.Ready)
-	e.settle(h, e.claimOne(h), success("1"))
 }
 
 func resultWait(e *env) {

@@ -190,12 +190,8 @@ func cancelNotified(e *env) {
 		timer := time.NewTimer(e.timing.Notice)
 		select {
 		case got := <-tell:
-			// The one that wasn't RUNNING concerns no worker; saying it does no harm.
-			if got.id == ready.ID {
-				got = <-tell
-			}
 			if got != want {
-				e.Errorf("told of %+q, want %+q", got, want)
+				e.Errorf("told of %+q, want %+q; record %s wasn't RUNNING", got, want, ready.ID)
 			}
 		case err := <-ended:
 			e.Fatalf("NotifyCancel ended with %v while ctx went on", err)

@@ -203,7 +203,8 @@ func deferCallersClock(e *env) {
 		stamp := func(r *tasks.Record) {
 			r.EnqueuedAt, r.StartedAt, r.LastAttemptedAt, r.FinishedAt = wrong, wrong, wrong, wrong
 		}
-		plain, later := e.record(stamp), e.record(stamp, delayed(100*time.Millisecond))
+		// A delay is the store's to count, from its own time.
+		plain, later := e.record(stamp), e.record(stamp, runAfter(wrong), delayed(100*time.Millisecond))
 		e.enqueue(h, plain, later)
 		for _, r := range []*tasks.Record{plain, later, e.get(h, plain.ID), e.get(h, later.ID)} {
 			if off := r.EnqueuedAt.Sub(now); off < 0 || off > far/2 {

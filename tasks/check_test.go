@@ -72,7 +72,7 @@ func TestC1_Findings(t *testing.T) {
 			t.Errorf("Check: got\n%swant it to have %s", text, want)
 		}
 	}
-	for _, call := range b.Calls() {                               // C2
+	for _, call := range b.Calls() { // C2
 		if call != "queues" && call != "workers" {
 			t.Errorf("Check called %s, want reads only", call)
 		}

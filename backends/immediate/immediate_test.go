@@ -175,6 +175,13 @@ func TestTheHandlersContextIsTheCallers(t *testing.T) {
 	if _, err := task.Enqueue(ctx, tasks.None{}); !errors.Is(err, context.Canceled) {
 		t.Errorf("Enqueue: got error %v, want context.Canceled", err)
 	}
+	b, err := app.Backend("default")
+	if err != nil {
+		t.Fatalf("Backend: %v", err)
+	}
+	if err := b.Enqueue(ctx, []*tasks.Record{{ID: "x", Task: "t", MaxAttempts: 1}}); !errors.Is(err, context.Canceled) {
+		t.Errorf("the backend's Enqueue: got error %v, want context.Canceled", err)
+	}
 }
 
 func TestEnqueueManyRunsInOrderAndOneIDOnce(t *testing.T) {

@@ -169,15 +169,18 @@ func TestW8_Settle(t *testing.T) {
 
 // Earlier errors stay, and a copy of the record that shares them isn't written to.
 func TestR6_ErrorsGrowOldestFirst(t *testing.T) {
-	rec := record(1, 3)
-	lifecycle.Settle(rec, tasks.Outcome{Kind: tasks.OutcomeRetry, Error: &tasks.AttemptError{Message: "first"}}, at(2))
+	rec := record(0, 9)
+	for range 3 { // after which an append would have room for a fourth
+		lifecycle.Claim(rec, "w", at(1))
+		lifecycle.Settle(rec, tasks.Outcome{Kind: tasks.OutcomeRetry, Error: &tasks.AttemptError{Message: "first"}}, at(2))
+	}
 	shallow := *rec
 	lifecycle.Claim(rec, "w2", at(3))
 	lifecycle.Settle(rec, tasks.Outcome{Kind: tasks.OutcomeRetry, Error: &tasks.AttemptError{Message: "second"}}, at(4))
 	lifecycle.Claim(&shallow, "x2", at(3))
 	lifecycle.Settle(&shallow, tasks.Outcome{Kind: tasks.OutcomeRetry, Error: &tasks.AttemptError{Message: "other"}}, at(4))
-	if len(rec.Errors) != 2 || rec.Errors[0].Message != "first" || rec.Errors[1].Message != "second" {
-		t.Errorf("Errors: got %v, want first, second", rec.Errors)
+	if len(rec.Errors) != 4 || rec.Errors[0].Message != "first" || rec.Errors[3].Message != "second" {
+		t.Errorf("Errors: got %v, want first three times, then second", rec.Errors)
 	}
 }
 

@@ -45,8 +45,11 @@ func idleThrough(e *env, f Fault) {
 	ctx, cancel := context.WithCancel(e.ctx)
 	got := make(chan tasks.Claimed, 10)
 	var worker sync.WaitGroup
-	defer worker.Wait()
-	defer cancel()
+	defer func() {
+		cancel()
+		e.step("waiting until the idle worker's calls return after their ctx")
+		worker.Wait()
+	}()
 	worker.Go(func() {
 		for ctx.Err() == nil {
 			claimed, err := h.s.Claim(ctx, inQueues(1, "*"))
@@ -203,8 +206,11 @@ func loadThrough(e *env, f Fault) {
 	h := e.connect()
 	l := &load{e: e, h: h, stored: make(map[string]bool), finished: make(map[string]bool)}
 	var workers sync.WaitGroup
-	defer workers.Wait()
-	defer l.stop.Store(true)
+	defer func() {
+		l.stop.Store(true)
+		e.step("waiting until the work ends")
+		workers.Wait()
+	}()
 	for i := range 6 {
 		if i%2 == 0 {
 			workers.Go(l.enqueue)
@@ -225,7 +231,7 @@ func loadThrough(e *env, f Fault) {
 	progress("after the fault")
 	l.stop.Store(true)
 	e.step("waiting until the work ends")
-	workers.Wait()
+	workers.Wait() // so that the rest needs no lock
 	e.recovers(h)
 
 	for id := range l.stored {

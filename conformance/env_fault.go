@@ -18,7 +18,8 @@ const patience = 300 * time.Millisecond
 func (e *env) outage() time.Duration { return 10 * e.timing.Notice }
 
 // breaks does something to the server. What it returns undoes that, once, and must
-// be called in any case.
+// be called in any case. It is undone by itself before the case's deadline, so that
+// calls which don't obey their ctx come back and are reported one by one.
 func (e *env) breaks(f Fault) (mend func()) {
 	e.Helper()
 	e.step("doing the fault %q", f)
@@ -33,10 +34,13 @@ func (e *env) breaks(f Fault) (mend func()) {
 	case FaultKill:
 		e.cfg.Faults.Kill(e, e.store)
 	}
-	return sync.OnceFunc(func() {
+	once := sync.OnceFunc(undo)
+	late := time.AfterFunc(e.timing.Deadline/4, once)
+	return func() {
+		late.Stop()
 		e.step("undoing the fault %q", f)
-		undo()
-	})
+		once()
+	}
 }
 
 // recovers waits until the handle works again: a pool may give a few broken

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"time"
 
 	"github.com/sideman-go/sideman/tasks"
 )
@@ -202,8 +201,6 @@ func connectThrough(e *env, f Fault) {
 	err := e.obeys("connect", func(ctx context.Context) error {
 		b, err := e.store.Connect(ctx)
 		if err == nil {
-			ctx, cancel := context.WithTimeout(e.ctx, time.Second)
-			defer cancel()
 			go func() { _ = b.Close(ctx) }()
 		}
 		return err

@@ -146,7 +146,7 @@ func (s *Store) Heartbeat(ctx context.Context, w tasks.WorkerInfo) error {
 			delete(s.workers, w.ID)
 			return nil
 		}
-		w.BeatAt, w.Age = lifecycle.Time(tx.now), 0
+		w.BeatAt, w.Age = tx.now, 0
 		s.workers[w.ID] = cloneWorker(w)
 		return nil
 	})

@@ -12,7 +12,6 @@ import (
 	"errors"
 	"fmt"
 	"sync"
-	"time"
 
 	"github.com/sideman-go/sideman/tasks"
 	"github.com/sideman-go/sideman/tasks/lifecycle"
@@ -39,7 +38,7 @@ type Store struct {
 	workers map[string]tasks.WorkerInfo
 	changed chan struct{} // closed, and replaced, at each change: what Wait waits for
 
-	disk      *disk
+	disk      files
 	retention lifecycle.Retention
 	damaged   map[string]error // the files that can't be read, by id
 	broken    error            // why memory may not be what is on disk; nil if it is
@@ -52,6 +51,14 @@ type Store struct {
 type entry struct {
 	rec   *tasks.Record
 	lease tasks.Lease // zero unless rec is RUNNING
+}
+
+// files is where records are kept besides memory: a *disk, or, up to step 4, nothing.
+type files interface {
+	load() (map[string][]byte, error)
+	commit(changed map[string][]byte) error // all or none; nil is removed
+	check() error
+	close()
 }
 
 // guide:end store
@@ -150,15 +157,19 @@ func Open(ctx context.Context, dir string, options *Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{
-		sem: make(chan struct{}, 1), closed: make(chan struct{}), released: make(chan struct{}),
-		entries: map[string]*entry{}, paused: map[string]bool{}, workers: map[string]tasks.WorkerInfo{},
-		changed: make(chan struct{}), disk: d, retention: options.Retention.Default(), damaged: map[string]error{},
-	}
+	s := newStore(d, options.Retention)
 	if err := s.recover(ctx); err != nil {
 		return nil, errors.Join(err, s.Close(context.WithoutCancel(ctx)))
 	}
 	return s, nil
+}
+
+func newStore(disk files, retention lifecycle.Retention) *Store {
+	return &Store{
+		sem: make(chan struct{}, 1), closed: make(chan struct{}), released: make(chan struct{}),
+		entries: map[string]*entry{}, paused: map[string]bool{}, workers: map[string]tasks.WorkerInfo{},
+		changed: make(chan struct{}), disk: disk, retention: retention.Default(), damaged: map[string]error{},
+	}
 }
 
 // recover reads the directory, and takes back what was RUNNING: we hold the lock, so the
@@ -197,98 +208,3 @@ func (s *Store) recover(ctx context.Context) error {
 }
 
 // guide:end open
-
-// guide:begin tx
-
-// A tx is what one call reads and changes, with the time at which it does.
-type tx struct {
-	store   *Store
-	now     time.Time
-	entries map[string]*entry // what is changed; nil is deleted
-	paused  map[string]bool
-	files   map[string][]byte // the same, as files; nil is removed
-}
-
-// do runs fn alone, and then stores what it changed, all or none.
-func (s *Store) do(ctx context.Context, fn func(*tx) error) error {
-	if err := s.lock(ctx); err != nil {
-		return err
-	}
-	defer s.unlock()
-	tx := &tx{store: s, now: time.Now(), entries: map[string]*entry{}, paused: map[string]bool{}, files: map[string][]byte{}}
-	if err := fn(tx); err != nil {
-		return err
-	}
-	return tx.commit()
-}
-
-// get returns a copy of an entry, to be changed and put; nil if there is none.
-func (tx *tx) get(id string) *entry {
-	e, changed := tx.entries[id]
-	if !changed {
-		e = tx.store.entries[id]
-	}
-	if e == nil {
-		return nil
-	}
-	return &entry{rec: e.rec.Clone(), lease: e.lease}
-}
-
-// put stores an entry, or deletes it if it is final and not to be kept. The caller has no
-// use for it afterwards.
-func (tx *tx) put(e *entry) error {
-	id := e.rec.ID
-	if e.rec.Status != tasks.Running {
-		e.lease = tasks.Lease{} // whatever ended the attempt ended the lease
-	}
-	if e.rec.Status.Final() {
-		if _, atOnce := tx.store.retention.PruneAt(e.rec); atOnce {
-			tx.delete(id)
-			return nil
-		}
-	}
-	data, err := encode(e.rec)
-	if err != nil {
-		return err
-	}
-	tx.entries[id], tx.files[recordName(id)] = e, data
-	return nil
-}
-
-func (tx *tx) delete(id string) {
-	tx.entries[id], tx.files[recordName(id)] = nil, nil
-}
-
-// guide:end tx
-
-// guide:begin commit
-
-// commit writes what was changed, and only then has memory, and who waits, know of it.
-func (tx *tx) commit() error {
-	if len(tx.files) == 0 {
-		return nil
-	}
-	s := tx.store
-	err := s.disk.commit(tx.files)
-	if errors.Is(err, tasks.ErrUnknownOutcome) {
-		s.broken = err
-	}
-	if err != nil {
-		return err
-	}
-	for id, e := range tx.entries {
-		if e == nil {
-			delete(s.entries, id)
-		} else {
-			s.entries[id] = e
-		}
-	}
-	for queue, paused := range tx.paused {
-		s.paused[queue] = paused
-	}
-	close(s.changed)
-	s.changed = make(chan struct{})
-	return nil
-}
-
-// guide:end commit

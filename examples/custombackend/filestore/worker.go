@@ -36,7 +36,7 @@ func (s *Store) Claim(ctx context.Context, req tasks.ClaimRequest) ([]tasks.Clai
 			lifecycle.Claim(e.rec, req.Worker, tx.now)
 			e.lease = tasks.Lease{
 				ID: rec.ID, Attempt: e.rec.Attempts(), Token: rand.Text(),
-				Deadline: lifecycle.Time(tx.now.Add(req.Lease)),
+				Deadline: tx.now.Add(req.Lease),
 			}
 			claimed = append(claimed, tasks.Claimed{Record: e.rec.Clone(), Lease: e.lease})
 			if err := tx.put(e); err != nil {
@@ -55,7 +55,7 @@ func (s *Store) Claim(ctx context.Context, req tasks.ClaimRequest) ([]tasks.Clai
 func (tx *tx) due(sel tasks.Selection) []*tasks.Record {
 	var due []*tasks.Record
 	for _, e := range tx.store.entries {
-		if tx.claimable(e.rec, sel) && !e.rec.DueAt().After(tx.now) {
+		if tx.claimable(e.rec, sel) && lifecycle.Due(e.rec, tx.now) {
 			due = append(due, e.rec)
 		}
 	}
@@ -135,7 +135,7 @@ func (s *Store) Renew(ctx context.Context, leases []tasks.Lease, d time.Duration
 				states[i].Lost = true
 				continue
 			}
-			e.lease.Deadline = lifecycle.Time(tx.now.Add(d))
+			e.lease.Deadline = tx.now.Add(d)
 			s.entries[lease.ID] = e // leases aren't on disk, so there is nothing to commit
 			states[i] = tasks.LeaseState{
 				CancelRequested: e.rec.CancelRequested, CancelReason: e.rec.CancelReason, Deadline: e.lease.Deadline,
@@ -211,7 +211,7 @@ func (s *Store) Wait(ctx context.Context, sel tasks.Selection) error {
 				if !tx.claimable(e.rec, sel) {
 					continue
 				}
-				if d := max(0, e.rec.DueAt().Sub(tx.now)); wait < 0 || d < wait {
+				if d := max(0, e.rec.RunAfter.Sub(tx.now)); wait < 0 || d < wait {
 					wait = d
 				}
 			}

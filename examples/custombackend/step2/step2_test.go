@@ -17,4 +17,3 @@ func TestConformance(t *testing.T) {
 func open(conformance.T) conformance.Store {
 	return conformance.StoreFunc(func(context.Context) (tasks.Backend, error) { return step2.New(), nil })
 }
-

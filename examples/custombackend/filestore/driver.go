@@ -28,10 +28,10 @@ func configure(settings tasks.Settings) (tasks.Opener, error) {
 		RetainCancelled  time.Duration `json:"retain_cancelled"`
 	}
 	if err := settings.Decode(&options); err != nil {
-		return nil, err
+		return nil, err // every unknown name and wrong type at once, each with its path
 	}
 	if options.Dir == "" {
-		return nil, fmt.Errorf("%w: options.dir: say where the records are kept", tasks.ErrInvalidConfig)
+		return nil, fmt.Errorf("%w: %s.options.dir: is missing", tasks.ErrInvalidConfig, settings.Alias)
 	}
 	return func(ctx context.Context) (tasks.Backend, error) {
 		s, err := Open(ctx, options.Dir, &Options{

@@ -25,3 +25,11 @@ func open(t conformance.T) conformance.Store {
 }
 
 // guide:end test
+
+// guide:begin bench
+
+func BenchmarkConformance(b *testing.B) {
+	conformance.RunBenchmarks(b, conformance.Config{Open: open})
+}
+
+// guide:end bench

@@ -33,7 +33,9 @@ func (s *Store) Alter(ctx context.Context, change tasks.Change, ids []string) ([
 				if err := tx.put(e); err != nil {
 					return err
 				}
-				altered[i].Status = e.rec.Status
+				if tx.get(id) != nil { // unless it was cancelled, and isn't kept when final
+					altered[i].Status = e.rec.Status
+				}
 			}
 		}
 		return nil

@@ -14,7 +14,6 @@ import (
 // The guide walks through the code that is here, and quotes it.
 const guide = "../../docs/writing-a-backend.md"
 
-//nolint:gochecknoglobals // flags are
 var update = flag.Bool("update", false, "write the guide's quotations anew")
 
 // TestGuideQuotesTheCode compares each block of Go in the guide with the region of a file

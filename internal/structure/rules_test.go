@@ -91,4 +91,14 @@ var rules = []rule{
 		external: []string{"go.etcd.io/bbolt", "github.com/jackc/pgx/v5", "github.com/redis/go-redis/v9"},
 		reason:   "an example shows what its reader can do, who has no access to internal",
 	},
+	{
+		pkg:    "examples/custombackend",
+		allow:  []string{"tasks", "worker", "backends", "examples/custombackend/filestore"},
+		reason: "it runs a backend of somebody else's beside the framework's own",
+	},
+	{
+		pkg:    "examples/custombackend/...",
+		allow:  []string{"tasks", "tasks/lifecycle"},
+		reason: "the guide says that an author of a backend needs these two and nothing else",
+	},
 }

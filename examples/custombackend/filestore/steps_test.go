@@ -9,35 +9,56 @@ import (
 	"github.com/sideman-go/sideman/tasks/lifecycle"
 )
 
-// guide:begin steps
+// The Store as it is after a step of the guide, with its records in memory only.
 
-// TestStep3 is the suite on a Store that declares no more than step 3 of the guide has, and
-// TestStep4 on one with all but durability: both keep their records in memory only.
 func TestStep3(t *testing.T) {
-	conformance.Run(t, conformance.Config{Virtual: true, Open: inMemory(tasks.CapInspect | tasks.CapDurable)})
+	conformance.Run(t, conformance.Config{Virtual: true, Open: func(conformance.T) conformance.Store {
+		return conformance.StoreFunc(func(context.Context) (tasks.Backend, error) {
+			return step3{newStore(noFiles{}, lifecycle.Retention{})}, nil
+		})
+	}})
 }
+
+// guide:begin step3
+
+// step3 is a Store without what step 4 adds. Heartbeat isn't refused: workers call it
+// on every Store.
+type step3 struct{ *Store }
+
+func (s step3) Capabilities() tasks.Capability {
+	return tasks.CapResults | tasks.CapList |
+		tasks.CapWorker | tasks.CapDefer | tasks.CapPriority | tasks.CapExpire | tasks.CapNotify
+}
+
+func (step3) Queues(context.Context) ([]tasks.QueueInfo, error) { return nil, tasks.ErrUnsupported }
+func (step3) Alter(context.Context, tasks.Change, []string) ([]tasks.Altered, error) {
+	return nil, tasks.ErrUnsupported
+}
+func (step3) Pause(context.Context, string, bool) error { return tasks.ErrUnsupported }
+func (step3) Prune(context.Context, tasks.PruneRequest) (tasks.Pruned, error) {
+	return tasks.Pruned{}, tasks.ErrUnsupported
+}
+func (step3) Heartbeat(context.Context, tasks.WorkerInfo) error   { return nil }
+func (step3) Workers(context.Context) ([]tasks.WorkerInfo, error) { return nil, tasks.ErrUnsupported }
+
+// guide:end step3
 
 func TestStep4(t *testing.T) {
-	conformance.Run(t, conformance.Config{Virtual: true, Open: inMemory(tasks.CapDurable)})
-}
-
-func inMemory(without tasks.Capability) func(conformance.T) conformance.Store {
-	return func(conformance.T) conformance.Store {
+	conformance.Run(t, conformance.Config{Virtual: true, Open: func(conformance.T) conformance.Store {
 		return conformance.StoreFunc(func(context.Context) (tasks.Backend, error) {
-			return modest{newStore(noFiles{}, lifecycle.Retention{}), without}, nil
+			return step4{newStore(noFiles{}, lifecycle.Retention{})}, nil
 		})
-	}
+	}})
 }
 
-// A modest Store declares less than it can.
-type modest struct {
-	*Store
-	without tasks.Capability
-}
+// guide:begin step4
 
-func (m modest) Capabilities() tasks.Capability { return m.Store.Capabilities() &^ m.without }
+// step4 is all but durable.
+type step4 struct{ *Store }
 
-// noFiles keeps nothing.
+func (s step4) Capabilities() tasks.Capability { return s.Store.Capabilities() &^ tasks.CapDurable }
+
+// noFiles are the files of a Store that keeps its records in memory only.
 type noFiles struct{}
 
 func (noFiles) load() (map[string][]byte, error) { return nil, nil }
@@ -45,4 +66,4 @@ func (noFiles) commit(map[string][]byte) error   { return nil }
 func (noFiles) check() error                     { return nil }
 func (noFiles) close()                           {}
 
-// guide:end steps
+// guide:end step4

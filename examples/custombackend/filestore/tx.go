@@ -3,6 +3,7 @@ package filestore
 import (
 	"context"
 	"errors"
+	"maps"
 	"time"
 
 	"github.com/sideman-go/sideman/tasks"
@@ -97,9 +98,7 @@ func (tx *tx) commit() error {
 			s.entries[id] = e
 		}
 	}
-	for queue, paused := range tx.paused {
-		s.paused[queue] = paused
-	}
+	maps.Copy(s.paused, tx.paused)
 	close(s.changed)
 	s.changed = make(chan struct{})
 	return nil

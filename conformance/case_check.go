@@ -20,6 +20,17 @@ func checkCases() []Case {
 			},
 		},
 		{
+			Name: "Check/Closed", Clauses: []string{"C1", "F3"},
+			What: "Check of a store that was closed must say so, and not that all is well",
+			run: func(e *env) {
+				h := e.connect()
+				e.close(h)
+				if found := h.b.Check(e.ctx); len(found) == 0 {
+					e.Errorf("Check after Close: got no finding, want one that says so")
+				}
+			},
+		},
+		{
 			Name: "Check/WorkedWith", Clauses: []string{"C1"}, Needs: inspecting,
 			What: "ordinary work must leave nothing for Check to find",
 			run: func(e *env) {

@@ -158,7 +158,9 @@ func (t *traffic) operate(n int) {
 	answers, err := t.h.s.Alter(t.e.ctx, tasks.Change{Kind: kind}, ids)
 	if !t.ok("alter", err) {
 		for _, id := range ids {
-			t.maybe.Store(id, kind == tasks.ChangeDelete)
+			if kind == tasks.ChangeDelete {
+				t.maybe.Store(id, true)
+			}
 		}
 		return
 	}

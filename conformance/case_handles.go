@@ -213,7 +213,7 @@ func secondRefused(e *env) {
 	cancel()
 	e.within(2*e.timing.Obey, "a second connect with a ctx that is over", func() {
 		if b, err := e.store.Connect(ctx); err == nil {
-			_ = b.Close(e.ctx)
+			_ = b.Close(context.WithoutCancel(ctx))
 			e.Errorf("a second connect with a ctx that is over succeeded")
 		}
 	})

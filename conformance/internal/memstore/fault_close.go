@@ -3,7 +3,6 @@ package memstore
 import (
 	"context"
 	"errors"
-	"maps"
 	"sync"
 	"time"
 
@@ -148,7 +147,11 @@ func reopenFaults() []Fault {
 	}
 	without := func(lost func(rec *tasks.Record) bool) func(*Store, *methods) {
 		return forgetting(func(p *Place) {
-			maps.DeleteFunc(p.entries, func(_ string, e *entry) bool { return lost(e.rec) })
+			for id, e := range p.entries {
+				if lost(e.rec) {
+					p.remove(id)
+				}
+			}
 		})
 	}
 	return []Fault{
@@ -186,7 +189,7 @@ func reopenFaults() []Fault {
 				return s.change(ctx, func(p *Place, now time.Time) error {
 					for _, rec := range recs {
 						if !known[rec.ID] {
-							delete(p.entries, rec.ID)
+							p.remove(rec.ID)
 						}
 						known[rec.ID] = true
 					}

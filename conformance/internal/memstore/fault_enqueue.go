@@ -158,7 +158,7 @@ func duplicateFaults() []Fault {
 		{
 			Name: "duplicate-overwrites", Doc: "enqueuing an id again replaces the stored record, as INSERT OR REPLACE, HSET and SET do",
 			methods: replacing(func(p *Place, _ *entry, rec *tasks.Record) error {
-				delete(p.entries, rec.ID)
+				p.remove(rec.ID)
 				return nil
 			}),
 		},
@@ -188,7 +188,7 @@ func duplicateFaults() []Fault {
 				twin := e.rec.Clone()
 				twin.ID += "-2"
 				twin.Status = tasks.Ready
-				p.entries[twin.ID] = &entry{rec: twin}
+				p.put(&entry{rec: twin})
 				return nil
 			}),
 		},

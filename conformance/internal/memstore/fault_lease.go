@@ -34,15 +34,6 @@ func leaseFaults() []Fault {
 		{Name: "lease-swept-all", Doc: "a sweep takes back every lease", rules: func(_ *Place, r *rules) {
 			r.lost = func(*entry, time.Time) bool { return true }
 		}},
-		{Name: "lease-swept-by-start", Doc: "a sweep goes by when the attempt started, so renewals don't help (taskq: XPENDING by stream id)", rules: func(_ *Place, r *rules) {
-			first := make(map[string]time.Time) // deadline of each lease
-			r.lost = func(e *entry, now time.Time) bool {
-				if _, known := first[e.token]; !known {
-					first[e.token] = e.deadline
-				}
-				return !first[e.token].After(now)
-			}
-		}},
 		{
 			Name: "lease-token-constant", Doc: "every lease of a record has the same token, so a stale one passes for the live one (faktory: ack by id)",
 			rules: func(_ *Place, r *rules) {
@@ -104,7 +95,7 @@ func leaseFaults() []Fault {
 				}
 			}
 		})},
-		{Name: "renew-in-vain", Doc: "a renewal doesn't move the deadline", methods: func(s *Store, m *methods) {
+		{Name: "renew-in-vain", Doc: "a renewal doesn't move the deadline (taskq: a sweep goes by when the attempt began)", methods: func(s *Store, m *methods) {
 			m.renew = func(ctx context.Context, leases []tasks.Lease, d time.Duration) ([]tasks.LeaseState, error) {
 				deadlines := make(map[string]time.Time)
 				s.p.mu.Lock()
@@ -218,7 +209,7 @@ func lossFaults() []Fault {
 				err := s.change(ctx, func(p *Place, now time.Time) error {
 					for id, e := range p.entries {
 						if e.rec.Status == tasks.Running && p.rules.lost(e, now) {
-							delete(p.entries, id)
+							p.remove(id)
 							lost++
 						}
 					}

@@ -23,7 +23,7 @@ func (s *Store) List(ctx context.Context, req tasks.ListRequest) (tasks.Page, er
 }
 
 func (p *Place) list(req tasks.ListRequest) (page tasks.Page) {
-	all := p.sorted()
+	all := slices.Clone(p.sorted())
 	if req.Newest {
 		slices.Reverse(all)
 	}
@@ -106,7 +106,7 @@ func (p *Place) alterOne(change tasks.Change, id string, now time.Time) tasks.Al
 	case err != nil:
 		return tasks.Altered{Status: e.rec.Status, Err: err}
 	case gone:
-		delete(p.entries, id)
+		p.remove(id)
 	case e.rec.Status == tasks.Running && change.Kind == tasks.ChangeCancel:
 		p.cancels = append(p.cancels, cancelNote{id, e.rec.CancelReason})
 	case change.Kind == tasks.ChangeCancel:
@@ -157,7 +157,7 @@ func (p *Place) prune(req tasks.PruneRequest, now time.Time) (pruned tasks.Prune
 			return pruned
 		}
 		last = e.rec.ID
-		delete(p.entries, last)
+		p.remove(last)
 		pruned.Deleted++
 	}
 	return pruned

@@ -38,6 +38,7 @@ type Place struct {
 	mu      sync.Mutex
 	handles map[*Store]struct{} // the open ones
 	entries map[string]*entry
+	byID    []*entry // sorted; nil when entries came or went since
 	paused  map[string]bool
 	workers map[string]tasks.WorkerInfo
 	cancels []cancelNote  // every request to cancel a RUNNING record, for NotifyCancel
@@ -66,7 +67,7 @@ func NewPlace(o Options) *Place {
 }
 
 func (p *Place) forget() {
-	p.entries = make(map[string]*entry)
+	p.entries, p.byID = make(map[string]*entry), nil
 	p.paused = make(map[string]bool)
 	p.workers = make(map[string]tasks.WorkerInfo)
 }
@@ -113,9 +114,24 @@ func (p *Place) announce() {
 	p.changed = make(chan struct{})
 }
 
-// sorted returns the entries by id. The caller holds mu.
+// sorted returns the entries by id. The caller holds mu and doesn't change them.
 func (p *Place) sorted() []*entry {
-	return slices.SortedFunc(maps.Values(p.entries), func(a, b *entry) int { return cmp.Compare(a.rec.ID, b.rec.ID) })
+	if p.byID == nil {
+		p.byID = slices.SortedFunc(maps.Values(p.entries), func(a, b *entry) int { return cmp.Compare(a.rec.ID, b.rec.ID) })
+	}
+	return p.byID
+}
+
+// put stores a new entry. The caller holds mu.
+func (p *Place) put(e *entry) {
+	p.entries[e.rec.ID] = e
+	p.byID = nil
+}
+
+// remove deletes an entry. The caller holds mu.
+func (p *Place) remove(id string) {
+	delete(p.entries, id)
+	p.byID = nil
 }
 
 // rules are the decisions of a store, one function each, so that a fault can

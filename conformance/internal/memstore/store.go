@@ -86,7 +86,7 @@ func (p *Place) enqueue(recs []*tasks.Record, now time.Time) error {
 		}
 		stored := p.rules.copyIn(rec)
 		p.rules.enqueue(stored, now)
-		p.entries[rec.ID] = &entry{rec: stored}
+		p.put(&entry{rec: stored})
 		*rec = *p.rules.copyOut(stored)
 	}
 	return nil

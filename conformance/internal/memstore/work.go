@@ -72,7 +72,7 @@ func (p *Place) finished(e *entry) {
 		return
 	}
 	if _, atOnce := p.rules.pruneAt(e.rec); atOnce {
-		delete(p.entries, e.rec.ID)
+		p.remove(e.rec.ID)
 	}
 }
 
@@ -170,7 +170,7 @@ func (p *Place) sweep(now time.Time) (swept tasks.Swept) {
 			swept.Expired++
 		case e.rec.Status.Final():
 			if at, _ := p.rules.pruneAt(e.rec); !at.After(now) {
-				delete(p.entries, e.rec.ID)
+				p.remove(e.rec.ID)
 				swept.Pruned++
 			}
 		}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -15,10 +16,15 @@ import (
 // sweepLimit is how many records one Sweep changes at most, so that it doesn't keep others waiting.
 const sweepLimit = 500
 
+var errBadLease = errors.New("filestore: a lease lasts longer than 0")
+
 // guide:begin claim
 
 // Claim makes records RUNNING, in claim order.
 func (s *Store) Claim(ctx context.Context, req tasks.ClaimRequest) ([]tasks.Claimed, error) {
+	if req.Lease <= 0 {
+		return nil, errBadLease
+	}
 	var claimed []tasks.Claimed
 	err := s.do(ctx, func(tx *tx) error {
 		for _, rec := range tx.due(req.Selection) {
@@ -127,6 +133,9 @@ func (tx *tx) leased(lease tasks.Lease) *entry {
 
 // Renew moves the deadlines of leases.
 func (s *Store) Renew(ctx context.Context, leases []tasks.Lease, d time.Duration) ([]tasks.LeaseState, error) {
+	if d <= 0 {
+		return nil, errBadLease
+	}
 	states := make([]tasks.LeaseState, len(leases))
 	err := s.do(ctx, func(tx *tx) error {
 		for i, lease := range leases {

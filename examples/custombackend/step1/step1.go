@@ -25,14 +25,19 @@ func New() *Backend { return &Backend{records: map[string]*tasks.Record{}} }
 // Capabilities returns the empty set: the App refuses whatever needs more.
 func (b *Backend) Capabilities() tasks.Capability { return 0 }
 
+// usable says why a method can't go on: the backend is closed, or ctx is over.
+func (b *Backend) usable(ctx context.Context) error {
+	if b.records == nil {
+		return tasks.ErrClosed
+	}
+	return ctx.Err()
+}
+
 // Enqueue stores the records, all or none.
 func (b *Backend) Enqueue(ctx context.Context, recs []*tasks.Record) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.records == nil {
-		return tasks.ErrClosed
-	}
-	if err := ctx.Err(); err != nil {
+	if err := b.usable(ctx); err != nil {
 		return err
 	}
 	now := time.Now() // our clock is the store's clock
@@ -52,17 +57,21 @@ func (b *Backend) Enqueue(ctx context.Context, recs []*tasks.Record) error {
 func (b *Backend) GetResult(ctx context.Context, _ string) (*tasks.Record, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.records == nil {
-		return nil, tasks.ErrClosed
-	}
-	if err := ctx.Err(); err != nil {
+	if err := b.usable(ctx); err != nil {
 		return nil, err
 	}
 	return nil, tasks.ErrResultNotFound
 }
 
-// Check finds nothing: a map can't be wrong.
-func (b *Backend) Check(context.Context) []tasks.Finding { return nil }
+// Check has nothing to find: a map is well, unless it's closed.
+func (b *Backend) Check(ctx context.Context) []tasks.Finding {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if err := b.usable(ctx); err != nil {
+		return []tasks.Finding{{ID: "step1.E001", Level: tasks.LevelError, Message: err.Error()}}
+	}
+	return nil
+}
 
 // Close drops the records.
 func (b *Backend) Close(context.Context) error {

@@ -29,6 +29,14 @@ func (b *Backend) Capabilities() tasks.Capability { return tasks.CapResults | ta
 
 // guide:end capabilities
 
+// usable says why a method can't go on: the backend is closed, or ctx is over.
+func (b *Backend) usable(ctx context.Context) error {
+	if b.records == nil {
+		return tasks.ErrClosed
+	}
+	return ctx.Err()
+}
+
 // Enqueue stores the records, all or none.
 func (b *Backend) Enqueue(ctx context.Context, recs []*tasks.Record) error {
 	b.mu.Lock()
@@ -65,14 +73,6 @@ func (b *Backend) GetResult(ctx context.Context, id string) (*tasks.Record, erro
 	return rec.Clone(), nil
 }
 
-// usable says why a method can't go on: the backend is closed, or ctx is over.
-func (b *Backend) usable(ctx context.Context) error {
-	if b.records == nil {
-		return tasks.ErrClosed
-	}
-	return ctx.Err()
-}
-
 // guide:end results
 
 // guide:begin list
@@ -106,8 +106,15 @@ func (b *Backend) List(ctx context.Context, req tasks.ListRequest) (tasks.Page, 
 
 // guide:end list
 
-// Check finds nothing: a map can't be wrong.
-func (b *Backend) Check(context.Context) []tasks.Finding { return nil }
+// Check has nothing to find: a map is well, unless it's closed.
+func (b *Backend) Check(ctx context.Context) []tasks.Finding {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if err := b.usable(ctx); err != nil {
+		return []tasks.Finding{{ID: "step2.E001", Level: tasks.LevelError, Message: err.Error()}}
+	}
+	return nil
+}
 
 // Close drops the records.
 func (b *Backend) Close(context.Context) error {

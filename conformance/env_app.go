@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"maps"
 	"reflect"
-	"runtime/debug"
 	"slices"
 	"sync"
 	"time"
@@ -32,11 +31,7 @@ func (e *env) together(n int, fn func(i int)) {
 	var all sync.WaitGroup
 	for i := range n {
 		all.Go(func() {
-			defer func() { // a store's panic fails this case, and not the whole binary
-				if p := recover(); p != nil {
-					e.Errorf("panic while %s: %v\n%s", e.step(""), p, debug.Stack())
-				}
-			}()
+			defer e.survive()
 			<-start
 			fn(i)
 		})

@@ -49,12 +49,14 @@ func Enqueue(rec *tasks.Record, now time.Time) {
 	rec.CancelRequested, rec.CancelReason = false, ""
 }
 
-// Due reports whether a READY record may be claimed now, apart from its queue.
+// Due reports whether rec is READY and its time has come. Whether its queue is
+// selected and not paused is another question, and so is Expired, which comes first.
 func Due(rec *tasks.Record, now time.Time) bool {
 	return rec.Status == tasks.Ready && !rec.RunAfter.After(Time(now))
 }
 
-// Expired reports whether rec must be cancelled instead of claimed.
+// Expired reports whether rec must be cancelled instead of claimed: it is READY, was
+// never attempted, and its ExpiresAt has come. A record that isn't READY isn't expired.
 func Expired(rec *tasks.Record, now time.Time) bool {
 	return rec.Status == tasks.Ready && len(rec.WorkerIDs) == 0 &&
 		!rec.ExpiresAt.IsZero() && !rec.ExpiresAt.After(Time(now))
@@ -75,7 +77,9 @@ func Claim(rec *tasks.Record, worker string, now time.Time) {
 	rec.LastAttemptedAt = now
 }
 
-// Settle ends the attempt of a RUNNING record.
+// Settle ends the attempt of a RUNNING record. rec then has out.Value itself and not a
+// copy. With a kind that it doesn't know it does nothing: the store has to look, and
+// answers that outcome with an error.
 func Settle(rec *tasks.Record, out tasks.Outcome, now time.Time) {
 	now = latest(Time(now), rec.LastAttemptedAt)
 	switch out.Kind {
@@ -206,7 +210,7 @@ func (r Retention) Default() Retention {
 func Forever() time.Time { return time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC) }
 
 // PruneAt returns when a final record is to be deleted; atOnce means in the same
-// step that made it final.
+// step that made it final. It has no meaning for other records.
 func (r Retention) PruneAt(rec *tasks.Record) (at time.Time, atOnce bool) {
 	keep := r.Successful
 	switch {

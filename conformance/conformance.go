@@ -212,6 +212,7 @@ func allCases() []Case {
 		hostileCases(),
 		concurrentCases(),
 		moreCases(),
+		refusedCases(),
 		faultCases(),
 	)
 }

@@ -194,6 +194,15 @@ const (
 	OutcomeCancel OutcomeKind = "cancel"
 )
 
+// Valid reports whether k is one of the six kinds.
+func (k OutcomeKind) Valid() bool {
+	switch k {
+	case OutcomeSuccess, OutcomeFailure, OutcomeRetry, OutcomeSnooze, OutcomeRelease, OutcomeCancel:
+		return true
+	}
+	return false
+}
+
 // Outcome ends one lease. A failure, retry, snooze or release of a record whose
 // cancellation was requested makes it CANCELLED.
 type Outcome struct {

@@ -38,10 +38,10 @@ func Enqueue(rec *tasks.Record, now time.Time) {
 	rec.RunAfter = Time(rec.RunAfter)
 	rec.ExpiresAt = Time(rec.ExpiresAt)
 	if rec.Delay > 0 {
-		rec.RunAfter = now.Add(rec.Delay)
+		rec.RunAfter = Time(now.Add(rec.Delay))
 	}
 	if rec.TTL > 0 {
-		rec.ExpiresAt = now.Add(rec.TTL)
+		rec.ExpiresAt = Time(now.Add(rec.TTL))
 	}
 	rec.Delay, rec.TTL, rec.Duplicate = 0, 0, false
 	rec.StartedAt, rec.LastAttemptedAt, rec.FinishedAt = time.Time{}, time.Time{}, time.Time{}
@@ -111,7 +111,7 @@ func Settle(rec *tasks.Record, out tasks.Outcome, now time.Time) {
 		case out.Kind == tasks.OutcomeFailure || rec.Attempts() >= rec.MaxAttempts:
 			finish(rec, tasks.Failed, now)
 		default:
-			wait(rec, now.Add(max(out.Delay, 0)))
+			wait(rec, Time(now.Add(max(out.Delay, 0))))
 		}
 	case tasks.OutcomeSnooze, tasks.OutcomeRelease:
 		uncount(rec, out.Kind == tasks.OutcomeRelease)
@@ -121,7 +121,7 @@ func Settle(rec *tasks.Record, out tasks.Outcome, now time.Time) {
 		case out.Kind == tasks.OutcomeRelease && out.Delay <= 0:
 			rec.Status = tasks.Ready // in its old place: RunAfter stays
 		default:
-			wait(rec, now.Add(max(out.Delay, 0)))
+			wait(rec, Time(now.Add(max(out.Delay, 0))))
 		}
 	}
 }
@@ -171,7 +171,7 @@ func Alter(rec *tasks.Record, change tasks.Change, now time.Time) (gone bool, er
 		if rec.Status == tasks.Ready {
 			rec.RunAfter = Time(change.At)
 			if change.At.IsZero() {
-				rec.RunAfter = now.Add(max(change.Delay, 0))
+				rec.RunAfter = Time(now.Add(max(change.Delay, 0)))
 			}
 			return false, nil
 		}

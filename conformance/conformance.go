@@ -211,6 +211,7 @@ func allCases() []Case {
 		handlesCases(),
 		hostileCases(),
 		concurrentCases(),
+		historyCases(),
 		faultCases(),
 	)
 }

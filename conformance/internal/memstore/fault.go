@@ -24,7 +24,7 @@ type Fault struct {
 
 // Faults returns all of them, by what they spoil.
 func Faults() []Fault {
-	return slices.Concat(
+	return withHistories(slices.Concat(
 		enqueueFaults(),
 		duplicateFaults(),
 		fieldFaults(),
@@ -49,7 +49,7 @@ func Faults() []Fault {
 		closeFaults(),
 		reopenFaults(),
 		handleFaults(),
-	)
+	))
 }
 
 // Stuck is for how long a fault hangs that hangs: longer than any case waits, but

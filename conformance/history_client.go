@@ -188,18 +188,18 @@ func (c *client) offerStale() {
 	if lease.ID == "" {
 		return
 	}
-	switch n := c.rnd.IntN(12); {
-	case n < 1:
-		lease.Token = ""
+	switch n := c.rnd.IntN(13); {
 	case n < 2:
+		lease.Token = ""
+	case n < 3:
 		lease.Token = other.Token // mostly of another record
-	case n < 4:
+	case n < 5:
 		c.renew(lease)
 		return
-	case n < 6:
+	case n < 7:
 		c.twice(lease)
 		return
-	case n < 8:
+	case n < 9:
 		c.settle([]tasks.Lease{lease, other}, c.outcome())
 		return
 	}

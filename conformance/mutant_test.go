@@ -133,7 +133,7 @@ func TestMutants(t *testing.T) { //nolint:tparallel // the group is waited for: 
 			})
 		}
 	})
-	if *whole {
+	if *whole && len(caught) == len(memstore.Faults()) { // and not only those of -run
 		fmt.Print(faultTable(caught))
 		reportIdle(t, caught)
 	}

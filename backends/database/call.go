@@ -3,6 +3,7 @@ package database
 import (
 	"context"
 	"database/sql"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -71,15 +72,41 @@ func (b *Backend) acquire(ctx context.Context) (*pgxpool.Conn, error) {
 	return nil, unavailable(err)
 }
 
+// outcomeGrace is how much longer a write that is in flight goes on when its ctx has
+// ended, so that in most cases its outcome is known.
+const outcomeGrace = 100 * time.Millisecond
+
+// graced returns a ctx that ends outcomeGrace after ctx.
+func graced(ctx context.Context) (context.Context, context.CancelFunc) {
+	if ctx.Done() == nil {
+		return ctx, func() {}
+	}
+	late, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
+		timer := time.NewTimer(outcomeGrace)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+			cancel(context.Cause(ctx))
+		case <-late.Done():
+		}
+	})
+	return late, func() {
+		stop()
+		cancel(context.Canceled)
+	}
+}
+
 // on runs a statement on a connection of the pool, and again if it certainly hasn't
-// been stored and the same may do. The error is raw if sent, and else the framework's.
-func (b *Backend) on(ctx context.Context, mode pgx.QueryExecMode, query string, args []any, each func(scan func(...any) error) error) (sent bool, err error) {
+// been stored and the same may do. Once sent it goes on until running ends, which is
+// ctx or a little later. The error is raw if sent, and else the framework's.
+func (b *Backend) on(ctx, running context.Context, query string, args []any, each func(scan func(...any) error) error) (sent bool, err error) {
 	for try := 1; ; try++ {
 		conn, err := b.acquire(ctx)
 		if err != nil {
 			return false, err
 		}
-		err = pgxRunner{conn, mode}.run(ctx, query, args, each)
+		err = pgxRunner{conn, b.planned}.run(running, query, args, each)
 		conn.Release()
 		if err == nil || try == maxTries || ctx.Err() != nil || judge(err) != faultAgain {
 			return true, err
@@ -87,12 +114,12 @@ func (b *Backend) on(ctx context.Context, mode pgx.QueryExecMode, query string, 
 	}
 }
 
-// read runs a statement that changes nothing. Each is called with rows of one run
-// only if reset, called before each run, forgets those of the run before.
+// read runs a statement that changes nothing. It may run more than once; reset, called
+// before each, forgets the rows of the run before.
 func (b *Backend) read(ctx context.Context, query string, args []any, reset func(), each func(scan func(...any) error) error) error {
 	for try := 1; ; try++ {
 		reset()
-		sent, err := b.on(ctx, b.planned, query, args, each)
+		sent, err := b.on(ctx, ctx, query, args, each)
 		switch {
 		case err == nil:
 			return nil
@@ -105,9 +132,17 @@ func (b *Backend) read(ctx context.Context, query string, args []any, reset func
 	}
 }
 
-// write runs a statement that changes something.
+// change runs a statement that changes something. The error is raw if sent, and else the
+// framework's.
+func (b *Backend) change(ctx context.Context, query string, args []any, each func(scan func(...any) error) error) (sent bool, err error) {
+	running, cancel := graced(ctx)
+	defer cancel()
+	return b.on(ctx, running, query, args, each)
+}
+
+// write is change with the framework's errors.
 func (b *Backend) write(ctx context.Context, query string, args []any, each func(scan func(...any) error) error) error {
-	sent, err := b.on(ctx, b.planned, query, args, each)
+	sent, err := b.change(ctx, query, args, each)
 	if err != nil && sent {
 		return writeError(ctx, err)
 	}

@@ -36,10 +36,14 @@ const levels = `level(queue, priority) AS (
 	FROM level l WHERE l.priority IS NOT NULL
 )`
 
+// tokenOf is the token of the lease that a claim gives on a record: made of a key that is
+// drawn for each claim, so that what a claim whose reply was lost has taken can be found.
+const tokenOf = `substring(sha256($N::bytea || convert_to(t.id, 'UTF8')) FOR 16)`
+
 // sqlClaim makes records RUNNING, and those CANCELLED that have expired instead.
 //
 // In: $1 the queues, $2 those to leave out, $3 how many, $4 the worker as an entry of
-// workers, $5 the token, $6 the lease in microseconds, $7 for how many nanoseconds
+// workers, $5 the claim's key, $6 the lease in microseconds, $7 for how many nanoseconds
 // cancelled records are kept, below 0 for ever, $8 the reason of the expired, $9 whether to commit
 // asynchronously. Out: the records, in claim order.
 //
@@ -78,7 +82,7 @@ done AS (
 		workers          = CASE WHEN k.expired THEN t.workers ELSE coalesce(t.workers, '') || $4::bytea END,
 		started_at       = CASE WHEN k.expired THEN t.started_at ELSE coalesce(t.started_at, <now>) END,
 		attempted_at     = CASE WHEN k.expired THEN t.attempted_at ELSE <now> END,
-		token            = CASE WHEN k.expired THEN NULL ELSE $5::bytea END,
+		token            = CASE WHEN k.expired THEN NULL ELSE <token $5> END,
 		finished_at      = CASE WHEN k.expired THEN <now> END,
 		cancel_requested = false,
 		cancel_reason    = CASE WHEN k.expired THEN $8::bytea ELSE t.cancel_reason END,
@@ -156,12 +160,12 @@ func (b *Backend) Claim(ctx context.Context, req tasks.ClaimRequest) ([]tasks.Cl
 
 // claim is one statement.
 func (b *Backend) claim(ctx context.Context, req *tasks.ClaimRequest, limit int) (claimed []tasks.Claimed, expired int, err error) {
-	token := make([]byte, sizeToken)
-	_, _ = rand.Read(token) // never fails
+	key := make([]byte, sizeToken)
+	_, _ = rand.Read(key) // never fails
 	query, queues, exclude := b.selection(req.Selection, b.sql.claimAll, b.sql.claimSome)
 	var damaged, drop []string
-	sent, err := b.on(ctx, b.planned, query, []any{
-		queues, exclude, int64(limit), appendString(nil, req.Worker), token, micros(req.Lease),
+	sent, err := b.change(ctx, query, []any{
+		queues, exclude, int64(limit), appendString(nil, req.Worker), key, micros(req.Lease),
 		int64(b.keep.Cancelled), []byte(reasonExpired), b.opts.AsyncClaims,
 	}, func(scan func(...any) error) error {
 		r := &row{}
@@ -186,12 +190,12 @@ func (b *Backend) claim(ctx context.Context, req *tasks.ClaimRequest, limit int)
 			return nil, 0, err
 		}
 		if judge(err) == faultLost {
-			b.giveBack(token, req.Lease)
+			b.giveBack(key, req.Lease)
 		}
 		return nil, 0, writeError(ctx, err)
 	}
 	if len(damaged) > 0 {
-		_ = b.write(ctx, b.sql.quarantine, []any{damaged, token}, ignore) // else its lease runs out, and it comes again
+		_ = b.write(ctx, b.sql.quarantine, []any{damaged, key}, ignore) // else its lease runs out, and it comes again
 	}
 	if len(drop) > 0 {
 		_ = b.write(ctx, b.sql.retainNone, []any{drop}, ignore) // else a sweep does it
@@ -202,9 +206,9 @@ func (b *Backend) claim(ctx context.Context, req *tasks.ClaimRequest, limit int)
 func ignore(func(...any) error) error { return nil }
 
 // sqlQuarantine takes records that can't be decoded out of the way. In: $1 the ids, $2
-// the token of the claim that came upon them.
-const sqlQuarantine = `UPDATE @.tasks SET status = 9, until = NULL, token = NULL
-WHERE id = ANY ($1::text[]) AND status = 1 AND token = $2::bytea`
+// the key of the claim that came upon them.
+const sqlQuarantine = `UPDATE @.tasks t SET status = 9, until = NULL, token = NULL
+WHERE t.id = ANY ($1::text[]) AND t.status = 1 AND t.token = <token $2>`
 
 // sqlQuarantineOverdue does the same for a sweep, which has come upon them. In: $1 the ids.
 const sqlQuarantineOverdue = `UPDATE @.tasks SET status = 9, until = NULL, token = NULL
@@ -213,15 +217,15 @@ WHERE id = ANY ($1::text[]) AND ((status = 1 AND until <= <now>) OR (status = 0 
 // sqlRetainNone deletes records that are final and aren't to be kept. In: $1 the ids.
 const sqlRetainNone = `DELETE FROM @.tasks WHERE id = ANY ($1::text[]) AND status IN (2, 3, 4) AND retain = 0`
 
-// sqlHeld returns the ids of the records that are RUNNING by a token. In: $1 the token.
-// There is no index by token: the RUNNING ones are few, and have one of their own.
-const sqlHeld = `SELECT t.id FROM @.tasks t WHERE t.status = 1 AND t.token = $1::bytea`
+// sqlHeld returns the ids and tokens of the records that are RUNNING by a claim. In: $1 its
+// key. There is no index for that: the RUNNING ones are few, and have one of their own.
+const sqlHeld = `SELECT t.id, t.token FROM @.tasks t WHERE t.status = 1 AND t.token = <token $1>`
 
 // giveBack releases what was claimed by a claim whose reply was lost: nobody would run
 // it, and when its lease had run out an attempt would be counted that never was. The
 // statement may still be on its way to a server that doesn't answer, so finding nothing
 // isn't the end of it.
-func (b *Backend) giveBack(token []byte, lease time.Duration) {
+func (b *Backend) giveBack(key []byte, lease time.Duration) {
 	b.inflight.Add(1) // the caller is in flight
 	go func() {
 		defer b.inflight.Done()
@@ -229,7 +233,7 @@ func (b *Backend) giveBack(token []byte, lease time.Duration) {
 		for wait := firstRetry; ; wait = min(2*wait, lastRetry) {
 			last := b.alive() != nil || time.Now().After(over)
 			ctx, cancel := context.WithTimeout(context.Background(), recoverTimeout)
-			n, err := b.releaseToken(ctx, token)
+			n, err := b.releaseClaim(ctx, key)
 			cancel()
 			if last || (err == nil && n > 0) {
 				return
@@ -242,12 +246,12 @@ func (b *Backend) giveBack(token []byte, lease time.Duration) {
 	}()
 }
 
-// releaseToken releases what is RUNNING by a token and returns how much that was.
-func (b *Backend) releaseToken(ctx context.Context, token []byte) (int, error) {
+// releaseClaim releases what is RUNNING by a claim and returns how much that was.
+func (b *Backend) releaseClaim(ctx context.Context, key []byte) (int, error) {
 	var outs []settling
-	err := b.read(ctx, b.sql.held, []any{token}, func() { outs = nil }, func(scan func(...any) error) error {
-		s := settling{token: token, out: &tasks.Outcome{Kind: tasks.OutcomeRelease}}
-		if err := scan(&s.out.Lease.ID); err != nil {
+	err := b.read(ctx, b.sql.held, []any{key}, func() { outs = nil }, func(scan func(...any) error) error {
+		s := settling{out: &tasks.Outcome{Kind: tasks.OutcomeRelease}}
+		if err := scan(&s.out.Lease.ID, &s.token); err != nil {
 			return err
 		}
 		outs = append(outs, s)

@@ -21,7 +21,8 @@ import (
 //
 // An id that is there already is left as it is, also one that another transaction is
 // storing right now: its end is waited for. Two batches with the same ids don't
-// deadlock, since each takes its ids in order. The notification is part of the
+// deadlock, since each takes its ids in order; of an id that is twice in the batch the
+// first is stored. The notification is part of the
 // transaction: nobody is told of what was rolled back, and it delays nobody.
 const sqlInsert = `WITH ins AS (
 	INSERT INTO @.tasks (id, alias, task, queue, priority, args, metadata, max_attempts, timeout, retain,
@@ -34,9 +35,10 @@ const sqlInsert = `WITH ins AS (
 			ELSE nullif(u.run_after, '')::timestamptz END AS after
 		FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::int2[], $6::bytea[], $7::bytea[], $8::int8[],
 			$9::int8[], $10::int8[], $11::text[], $12::int8[], $13::text[], $14::int8[])
-			AS u(id, alias, task, queue, priority, args, metadata, max_attempts, timeout, retain, run_after, delay, expires_at, ttl)
+			WITH ORDINALITY
+			AS u(id, alias, task, queue, priority, args, metadata, max_attempts, timeout, retain, run_after, delay, expires_at, ttl, n)
 	) w
-	ORDER BY w.id COLLATE "C"
+	ORDER BY w.id COLLATE "C", w.n
 	ON CONFLICT (id) DO NOTHING
 	RETURNING id
 ), n AS (SELECT count(*) AS n FROM ins)

@@ -3,9 +3,11 @@ package database
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5/pgtype"
 
@@ -242,7 +244,13 @@ func (b *Backend) Heartbeat(ctx context.Context, w tasks.WorkerInfo) error {
 	}
 	defer b.inflight.Done()
 	if w.ID == "" || len(w.ID) > maxText {
-		return tasks.ErrInvalidTask
+		return fmt.Errorf("%w: a worker's id of %d bytes", tasks.ErrInvalidTask, len(w.ID))
+	}
+	// It is kept as JSON, which would put other text in the place of invalid UTF-8.
+	for _, text := range slices.Concat([]string{w.ID, w.Host}, w.Queues, w.Exclude, w.RunningIDs) {
+		if !utf8.ValidString(text) {
+			return fmt.Errorf("%w: the worker's %q is not valid UTF-8", tasks.ErrInvalidTask, cut(text))
+		}
 	}
 	if w.Stopped {
 		return b.write(ctx, b.sql.bye, []any{[]byte(w.ID)}, ignore)

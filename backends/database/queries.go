@@ -33,13 +33,19 @@ type queries struct {
 // newQueries fills in the schema, for @, and the columns.
 func newQueries(schema string) *queries {
 	fill := strings.NewReplacer(
+		"<token $1>", strings.Replace(tokenOf, "$N", "$1", 1),
+		"<token $2>", strings.Replace(tokenOf, "$N", "$2", 1),
+		"<token $5>", strings.Replace(tokenOf, "$N", "$5", 1),
 		"@.", quote(schema)+".",
 		"<columns>", columns("t", false),
 		"<short>", columns("t", true),
 		"<now>", "statement_timestamp()",
 	).Replace
-	some := func(query string) string { return fill(strings.Replace(query, "<queues>", queuesSome, 1)) }
-	all := func(query string) string { return fill(strings.Replace(query, "<queues>", queuesAll, 1)) }
+	with := func(queues, query string) string {
+		return fill(strings.NewReplacer("<queues>", queues, "<levels>", levels).Replace(query))
+	}
+	all := func(query string) string { return with(queuesAll, query) }
+	some := func(query string) string { return with(queuesSome, query) }
 	return &queries{
 		channel: channel(schema),
 		insert:  fill(sqlInsert), get: fill(sqlGet), lookup: fill(sqlLookup),

@@ -13,7 +13,7 @@ import (
 const reasonExpired = lifecycle.ReasonExpired
 
 var (
-	forever = lifecycle.Forever
+	forever = lifecycle.Forever()
 	null    = []byte("null")
 )
 
@@ -144,7 +144,7 @@ func (b *Backend) settleSuccess(ctx context.Context, all []settling, verdicts []
 	}
 	// Two outcomes may be of one record, by different tokens; one at most is live.
 	done := make(map[string]bool, len(all))
-	sent, err := b.on(ctx, b.planned, b.sql.success, []any{ids, tokens, values, int64(b.keep.Successful)}, func(scan func(...any) error) error {
+	sent, err := b.change(ctx, b.sql.success, []any{ids, tokens, values, int64(b.keep.Successful)}, func(scan func(...any) error) error {
 		var id string
 		err := scan(&id)
 		done[id] = true

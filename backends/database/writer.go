@@ -22,14 +22,9 @@ const (
 	minOpSize       = maxBatchBytes / maxBatchRecords
 )
 
-const (
-	// outcomeGrace is how much longer a caller whose ctx has ended waits to learn what
-	// became of a write that is in flight.
-	outcomeGrace = 100 * time.Millisecond
-	// flushTimeout is when a write is given up whose callers have no deadline, so that
-	// a connection that was cut without a word doesn't hold up the rest for ever.
-	flushTimeout = 30 * time.Second
-)
+// flushTimeout is when a write is given up whose callers have no deadline, so that a
+// connection that was cut without a word doesn't hold up the rest for ever.
+const flushTimeout = 30 * time.Second
 
 type op struct {
 	all  []fresh

@@ -28,7 +28,7 @@ TOOLS := bin/.tools
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' Makefile
 
 .PHONY: test
 test: ## Test every module: race detector, shuffled; RACE=0, PKG=./tasks/..., TESTFLAGS='-run X'
@@ -62,6 +62,17 @@ fmt: $(TOOLS) ## Format the code: gofumpt, goimports
 .PHONY: bench
 bench: ## Benchmark the root module: BENCH=regexp, BENCHTIME=1s, BENCHCOUNT=6 (for bin/benchstat)
 	go test -run '^$$' -bench '$(BENCH)' -benchmem -benchtime $(BENCHTIME) -count $(BENCHCOUNT) ./...
+
+# The packages whose TestConformance goes into docs/conformance.md.
+CONFORMING = ./backends/...
+
+.PHONY: conformance
+conformance: ## Run the suite on every backend and write docs/conformance.md
+	@go test -json -run '^TestConformance$$' $(CONFORMING) | go run ./conformance/internal/report -o docs/conformance.md
+
+.PHONY: conformance-check
+conformance-check: ## Fail if docs/conformance.md is stale
+	@go test -json -run '^TestConformance$$' $(CONFORMING) | go run ./conformance/internal/report -o docs/conformance.md -check
 
 .PHONY: fuzz
 fuzz: ## Fuzz every target for FUZZTIME (10s)

@@ -23,6 +23,11 @@ func asyncNativeCases() []Case {
 			run:  asyncNativeContextOver,
 		},
 		{
+			Name: "Async/NativeClose", Clauses: []string{"E5", "F3", "F1"}, Needs: tasks.CapResults | tasks.CapDurable,
+			What: "closing the backend below the App must settle each native AEnqueue under way: stored, or not and with an error",
+			run:  asyncNativeClose,
+		},
+		{
 			Name: "Async/NativeClosed", Clauses: []string{"E5", "F3"},
 			What: "a native AEnqueue after Close must call done with ErrClosed",
 			run: func(e *env) {
@@ -68,6 +73,7 @@ func asyncNativeOnce(e *env) {
 	}
 	e.must(e.await(async, e.ctx)(), "AEnqueue of nothing")
 	recs := e.records(3)
+	given := *recs[1]
 	e.must(e.await(async, e.ctx, recs...)(), "AEnqueue of 3 records")
 	for _, rec := range recs {
 		if rec.Duplicate || rec.EnqueuedAt.IsZero() || rec.Status != tasks.Ready {
@@ -82,6 +88,7 @@ func asyncNativeOnce(e *env) {
 	}
 	again[0].Duplicate = false
 	e.same("what a duplicate AEnqueue reports", again[0], recs[0])
+	scribble(&given)
 	scribble(recs[1])
 	if got := e.get(h, recs[1].ID); string(got.Args) != string(recs[2].Args) {
 		e.Errorf("changing a record after AEnqueue changed the stored args to %s", got.Args)
@@ -117,6 +124,7 @@ func asyncNativeContextOver(e *env) {
 		e.get(h, rec.ID)
 	}
 	// A ctx that ends meanwhile: either answer is right if it is true.
+	defer e.quiet(h)
 	for i := range n {
 		rec := recs[i].Clone()
 		rec.ID = e.ids.New()
@@ -130,6 +138,34 @@ func asyncNativeContextOver(e *env) {
 			e.Errorf("AEnqueue was done without error, and get result gives %v", gerr)
 		case err != nil && !errors.Is(err, tasks.ErrUnknownOutcome) && !errors.Is(gerr, tasks.ErrResultNotFound):
 			e.Errorf("AEnqueue was done with %v, which means not stored, and get result gives error %v", err, gerr)
+		}
+	}
+}
+
+func asyncNativeClose(e *env) {
+	h := e.connect()
+	async, ok := tasks.As[tasks.AsyncEnqueuer](h.b)
+	if !ok {
+		return
+	}
+	recs := e.records(300)
+	waits := make([]func() error, len(recs))
+	for i, rec := range recs {
+		waits[i] = e.await(async, e.ctx, rec)
+	}
+	e.must(h.b.Close(e.ctx), "close with writes under way")
+	errs := make([]error, len(recs))
+	for i := range recs {
+		errs[i] = waits[i]()
+	}
+	again := e.reopen(h)
+	for i, rec := range recs {
+		_, gerr := again.b.GetResult(e.ctx, rec.ID)
+		switch {
+		case errs[i] == nil && gerr != nil:
+			e.Errorf("AEnqueue %d was done without error, and after a reopen: %v", i, gerr)
+		case errs[i] != nil && !errors.Is(errs[i], tasks.ErrUnknownOutcome) && !errors.Is(gerr, tasks.ErrResultNotFound):
+			e.Errorf("AEnqueue %d was done with %v, which means not stored, and after a reopen get result gives error %v", i, errs[i], gerr)
 		}
 	}
 }

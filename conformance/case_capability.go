@@ -144,7 +144,9 @@ func resultsRefused(e *env) {
 	e.unsupported(res.Refresh(e.ctx), "Refresh", tasks.CapResults)
 	e.same("after the refusals", &res.Record, before)
 	if !res.Status.Final() {
-		_, err = res.Wait(e.ctx)
+		ctx, cancel := e.soon(e.timing.Notice)
+		defer cancel()
+		_, err = res.Wait(ctx)
 		e.unsupported(err, "Wait", tasks.CapResults)
 	}
 	// Below the App, where nothing is kept, nothing is found; it is for the backend to

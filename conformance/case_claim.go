@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"context"
 	"encoding/json"
 	"math"
 	"slices"
@@ -22,6 +23,11 @@ func claimCases() []Case {
 			Name: "Claim/Limit", Clauses: []string{"W1", "W3"}, Needs: workerCaps,
 			What: "a claim must give as many records as are asked for and there, none for a limit below 1, and none twice",
 			run:  claimLimit,
+		},
+		{
+			Name: "Claim/ContextOver", Clauses: []string{"W3", "E4"}, Needs: workerCaps,
+			What: "a claim, renewal or settle whose ctx is over must be an error and leave everything as it was",
+			run:  claimContextOver,
 		},
 		{
 			Name: "Claim/Record", Clauses: []string{"E6", "W3", "R5", "R6"}, Needs: workerCaps,
@@ -174,9 +180,11 @@ func claimRecord(e *env) {
 			r.RunAfter = longAgo
 		}
 	})
+	asked := rec.Clone() // Enqueue may overwrite what it is given
 	e.enqueue(h, rec)
+	asked.Status, asked.EnqueuedAt, asked.ExpiresAt, asked.TTL = tasks.Ready, rec.EnqueuedAt, rec.ExpiresAt, 0
 	stored := e.get(h, rec.ID)
-	e.same("before the claim", stored, rec)
+	e.same("before the claim", stored, asked)
 	c := e.claimOne(h)
 	want := stored.Clone()
 	lifecycle.Claim(want, "worker-1", c.Record.LastAttemptedAt)
@@ -185,6 +193,28 @@ func claimRecord(e *env) {
 	if c.Record.StartedAt.Before(rec.EnqueuedAt) {
 		e.Errorf("StartedAt %s is before EnqueuedAt %s", show(c.Record.StartedAt), show(rec.EnqueuedAt))
 	}
+}
+
+func claimContextOver(e *env) {
+	h := e.connect()
+	c := e.claimedNow(h)
+	rec := e.record()
+	e.enqueue(h, rec)
+	running, ready := e.get(h, c.Record.ID), e.get(h, rec.ID)
+	over, cancel := context.WithCancel(e.ctx)
+	cancel()
+	e.step("calling with a ctx that is over")
+	got, err := h.s.Claim(over, inQueues(5))
+	e.hold(got)
+	e.wantErr(err, context.Canceled, "claim")
+	_, err = h.s.Renew(over, []tasks.Lease{c.Lease}, far)
+	e.wantErr(err, context.Canceled, "renew")
+	_, err = h.s.Settle(over, []tasks.Outcome{with(c.Lease, success(`1`))})
+	e.wantErr(err, context.Canceled, "settle")
+	e.same("after calls with a ctx that is over", e.get(h, c.Record.ID), running)
+	e.same("after calls with a ctx that is over", e.get(h, rec.ID), ready)
+	e.settlesAs(h, c, success(`2`))
+	e.gives(h, "after calls with a ctx that is over", 5, rec)
 }
 
 func claimCopies(e *env) {

@@ -72,7 +72,7 @@ func claimOneHolder(e *env) {
 		req.Worker = "worker-" + string(rune('a'+i))
 		// Skipping what another is just claiming is allowed, so a claim of nothing
 		// isn't the end yet.
-		for empty := 0; empty < 3; {
+		for empty, calls := 0, 0; empty < 3 && calls < 2*len(recs); calls++ {
 			got, err := h.s.Claim(e.ctx, req)
 			if err != nil {
 				e.Errorf("claim by %s: %v", req.Worker, err)

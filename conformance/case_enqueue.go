@@ -196,6 +196,7 @@ func enqueueContextOver(e *env) {
 func enqueueContextCut(e *env) {
 	h := e.connect()
 	const rounds, size = 12, 100
+	defer e.quiet(h)
 	for round := range rounds {
 		recs := e.records(size)
 		ctx, cancel := context.WithCancel(e.ctx)

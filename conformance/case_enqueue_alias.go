@@ -13,14 +13,17 @@ func enqueueNotAliased(e *env) {
 		r.Args = []byte(`{"mine":1}`)
 		r.Metadata = map[string]string{"k": "v"}
 	})
+	given := *rec // Enqueue may give rec other memory; what it was given is this
 	e.enqueue(h, rec)
 	want := rec.Clone()
 	still := func(after string) {
 		e.Helper()
 		e.same("stored, after the caller changed "+after, e.get(h, want.ID), want)
 	}
+	scribble(&given)
+	still("what it gave to Enqueue")
 	scribble(rec)
-	still("the record given to Enqueue")
+	still("what Enqueue gave back")
 	scribble(e.get(h, want.ID))
 	still("what GetResult gave")
 	if h.caps.Has(tasks.CapList) {

@@ -115,7 +115,10 @@ func listByName(e *env) {
 	}
 	e.sameRecords("by all queues", e.list(h, tasks.Filter{Queues: names}), recs)
 	for _, filter := range []tasks.Filter{
-		{Queues: []string{"b"}}, {Queues: []string{""}}, {Tasks: []string{"b"}}, {Tasks: []string{"***"}},
+		{Queues: []string{"b"}},
+		{Queues: []string{""}},
+		{Tasks: []string{"b"}},
+		{Tasks: []string{"***"}},
 		{Queues: []string{strings.Repeat("b", tasks.MaxName)}},
 	} {
 		if got := e.list(h, filter); len(got) > 0 {

@@ -175,8 +175,12 @@ func countsFollow(e *env) {
 	e.alterOne(h, tasks.Change{Kind: tasks.ChangeCancel}, cs[7].Record.ID)
 	agree("the cancellation of a RUNNING record")
 	for i, out := range []tasks.Outcome{
-		success("1"), failure("no"), retry("again", 0), {Kind: tasks.OutcomeSnooze, Delay: time.Hour},
-		{Kind: tasks.OutcomeRelease}, {Kind: tasks.OutcomeRelease, Delay: time.Hour}, {Kind: tasks.OutcomeCancel}, success("2"),
+		success("1"), failure("no"), retry("again", 0),
+		{Kind: tasks.OutcomeSnooze, Delay: time.Hour},
+		{Kind: tasks.OutcomeRelease},
+		{Kind: tasks.OutcomeRelease, Delay: time.Hour},
+		{Kind: tasks.OutcomeCancel},
+		success("2"),
 	} {
 		e.settle(h, cs[i], out)
 		agree("an outcome of " + string(out.Kind))

@@ -261,11 +261,7 @@ func (e *env) behind(how string, handBack func(*handle, tasks.Claimed)) {
 	e.pause(2 * time.Millisecond)
 	e.enqueue(h, second)
 	e.pause(2 * time.Millisecond)
-	c := e.gives(h, "before it is "+how, 1, first)
-	if len(c) != 1 {
-		return
-	}
-	handBack(h, c[0])
+	handBack(h, e.claimOne(h))
 	e.pause(2 * time.Millisecond)
 	e.enqueue(h, third)
 	e.gives(h, "after it was "+how, 5, second, first, third)

@@ -10,7 +10,7 @@ import (
 )
 
 func resultWaitCases() []Case {
-	return bothRoads(
+	return append(bothRoads(
 		Case{
 			Name: "Result/Wait", Clauses: []string{"R3"}, Needs: tasks.CapResults | tasks.CapWorker,
 			What: "Wait must return soon after another goroutine has made the record final, with what ReturnValue gives",
@@ -57,6 +57,7 @@ func resultWaitCases() []Case {
 			What: "Wait must also wake when a READY record is cancelled by an operator",
 			run: func(e *env) {
 				h := e.connect()
+				e.soundWaiter(h)
 				res, err := echo[int](h, "awaited").Enqueue(e.ctx, 1)
 				e.must(err, "enqueue")
 				admin, err := h.app.Admin(tasks.DefaultAlias)
@@ -69,7 +70,11 @@ func resultWaitCases() []Case {
 				e.wantErr(err, tasks.ErrTaskCancelled, "Wait for a record that was cancelled meanwhile")
 			},
 		},
-	)
+	), Case{
+		Name: "Result/WaitNative", Clauses: []string{"R1", "R3"}, Needs: tasks.CapResults | tasks.CapWorker,
+		What: "a native WaitResult must return only when the record is final, through all that happens to it before, and return all of it",
+		run:  resultWaitNative,
+	})
 }
 
 // waitFor starts a Wait on a goroutine, on a copy of the result; the function that it
@@ -102,6 +107,7 @@ func (e *env) waitFor(res *tasks.Result[int]) func() (int, error) {
 
 func resultWait(e *env) {
 	h := e.connect()
+	e.soundWaiter(h)
 	task := echo[int](h, "awaited")
 	for round, pause := range []time.Duration{0, 0, time.Millisecond, 20 * time.Millisecond, 150 * time.Millisecond} {
 		res, err := task.Enqueue(e.ctx, 1)
@@ -151,6 +157,7 @@ func resultWait(e *env) {
 
 func resultWaitContext(e *env) {
 	h := e.connect()
+	e.soundWaiter(h)
 	task := echo[int](h, "endless")
 	res, err := task.Enqueue(e.ctx, 1)
 	e.must(err, "enqueue")
@@ -198,6 +205,7 @@ func resultWaitContext(e *env) {
 
 func resultWaitUnknown(e *env) {
 	h := e.connect()
+	e.soundWaiter(h)
 	task := echo[int](h, "gone")
 	admin, err := h.app.Admin(tasks.DefaultAlias)
 	e.must(err, "Admin")
@@ -218,6 +226,7 @@ func resultWaitUnknown(e *env) {
 
 func resultWaitAttempts(e *env) {
 	h := e.connect()
+	e.soundWaiter(h)
 	res, err := echo[int](h, "tries", tasks.MaxAttempts(2)).Enqueue(e.ctx, 1)
 	e.must(err, "enqueue")
 	wait := e.waitFor(res)

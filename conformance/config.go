@@ -52,6 +52,15 @@ type StoreFunc func(ctx context.Context) (tasks.Backend, error)
 // Connect calls f.
 func (f StoreFunc) Connect(ctx context.Context) (tasks.Backend, error) { return f(ctx) }
 
+// Opened passes on what an Open function returned, with a nil Backend in the place
+// of a nil pointer of the backend's own type.
+func Opened[B tasks.Backend](b B, err error) (tasks.Backend, error) {
+	if err != nil {
+		return nil, err
+	}
+	return b, nil
+}
+
 // Faults are what can be done to the server behind the store. Each function acts
 // on the place that Open made for this t, and has taken effect when it returns.
 type Faults struct {

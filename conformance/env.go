@@ -21,11 +21,13 @@ type env struct {
 	timing Timing
 	plain  bool
 	store  Store
-	ctx    context.Context // ends at the deadline
+	ctx    context.Context // ends at the deadline, or by stop
+	stop   context.CancelFunc
 	ids    id.Source
 
 	mu     sync.Mutex
 	doing  string // what a hang would be in the middle of
+	claims int    // records claimed so far
 	leases map[string]tasks.Lease
 	first  *handle // the handle that the post-condition looks through
 	open   []*handle
@@ -37,7 +39,7 @@ func runCase(t T, cfg Config, c Case) {
 	timing := cfg.Timing
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), timing.Deadline)
 	defer cancel()
-	e := &env{T: t, cfg: cfg, timing: timing, plain: c.Plain, ctx: ctx, leases: make(map[string]tasks.Lease)}
+	e := &env{T: t, cfg: cfg, timing: timing, plain: c.Plain, ctx: ctx, stop: cancel, leases: make(map[string]tasks.Lease)}
 	e.doing = "opening the store"
 	e.store = cfg.Open(t)
 
@@ -286,14 +288,25 @@ func (e *env) claimAs(h *handle, req tasks.ClaimRequest) []tasks.Claimed {
 	return got
 }
 
-// hold notes leases, so that the post-condition can release them.
+// hold notes leases, so that the post-condition can release them. It ends the case
+// of a store that gives out records without an end, for which no loop would stop.
 func (e *env) hold(got []tasks.Claimed) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, c := range got {
 		e.leases[c.Lease.Token] = c.Lease
 	}
+	if before := e.claims; before <= mostRecords {
+		if e.claims += len(got); e.claims > mostRecords {
+			e.Errorf("%d records were claimed, more than any case enqueues: it would never end", e.claims)
+			e.stop()
+		}
+	}
 }
+
+// mostRecords is more than any case enqueues, also counting each as often as it may
+// be claimed or listed.
+const mostRecords = 50_000
 
 // drop forgets a lease that is over.
 func (e *env) drop(l tasks.Lease) {
@@ -362,12 +375,11 @@ func (e *env) list(h *handle, filter tasks.Filter) []*tasks.Record {
 	for pages := 0; ; pages++ {
 		page, err := lister.List(e.ctx, req)
 		e.must(err, "list page %d by %+v", pages, filter)
-		recs = append(recs, page.Records...)
-		if page.Next == "" {
+		if recs = append(recs, page.Records...); page.Next == "" {
 			return recs
 		}
-		if page.Next == req.After {
-			e.Fatalf("list page %d: Next is the After of the request, %q: it would never end", pages, page.Next)
+		if page.Next == req.After || len(recs) > mostRecords || pages > mostRecords {
+			e.Fatalf("list page %d, after %q: Next is %q, with %d records so far: it would never end", pages, req.After, page.Next, len(recs))
 		}
 		req.After = page.Next
 	}

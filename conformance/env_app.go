@@ -94,6 +94,14 @@ func (e *env) count(h *handle, recs []*tasks.Record) int {
 	return n
 }
 
+// quiet lets writes of unknown outcome end, so that they don't come between what is
+// read afterwards.
+func (e *env) quiet(h *handle) {
+	e.Helper()
+	e.enqueue(h, e.record())
+	e.pause(50 * time.Millisecond)
+}
+
 // brief shows a record in a message.
 func brief(rec *tasks.Record) string {
 	if rec == nil {

@@ -19,7 +19,7 @@ type idler struct {
 
 // maxReturns is how often an idle worker's Wait may return for nothing. A Wait
 // that polls every few milliseconds stays below, one that doesn't wait goes over.
-const maxReturns = 20_000
+const maxReturns = 5000
 
 // idle starts an idle worker. Stop it before the case ends.
 func (e *env) idle(h *handle, queues ...string) *idler {
@@ -56,6 +56,7 @@ func (w *idler) run(ctx context.Context, s tasks.Store, req tasks.ClaimRequest) 
 			}
 		}
 		if len(got) > 0 {
+			returns = 0
 			continue
 		}
 		if returns > maxReturns {

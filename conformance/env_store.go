@@ -59,14 +59,13 @@ func (e *env) page(h *handle, req tasks.ListRequest) tasks.Page {
 func (e *env) pages(h *handle, req tasks.ListRequest) []*tasks.Record {
 	e.Helper()
 	var recs []*tasks.Record
-	for {
+	for pages := 0; ; pages++ {
 		page := e.page(h, req)
-		recs = append(recs, page.Records...)
-		if page.Next == "" {
+		if recs = append(recs, page.Records...); page.Next == "" {
 			return recs
 		}
-		if page.Next == req.After {
-			e.Fatalf("list by %+v: Next is the After of the request: it would never end", req)
+		if page.Next == req.After || len(recs) > mostRecords || pages > mostRecords {
+			e.Fatalf("list page %d by %+v: Next is %q, with %d records so far: it would never end", pages, req, page.Next, len(recs))
 		}
 		req.After = page.Next
 	}

@@ -129,7 +129,8 @@ func TestI1_AllFollowsThePages(t *testing.T) {
 	}
 	equal(t, "ids", strings.Join(ids, " "), "r01 r04 r07 r10 r13 r16 r19 r22 r25 r28")
 	n := 0
-	for range a.All(t.Context(), tasks.Filter{}) {
+	for _, err := range a.All(t.Context(), tasks.Filter{}) {
+		wantNil(t, "All", err)
 		if n++; n == 3 {
 			break
 		}

@@ -120,7 +120,9 @@ func (a *App) UseWith(alias string, b Backend, options UseOptions) error {
 	}
 	s := &slot{alias: alias, backend: b, caps: b.Capabilities(), queues: queues}
 	s.async, _ = As[AsyncEnqueuer](b)
-	s.waiter, _ = As[ResultWaiter](b)
+	if s.caps.Has(CapResults) {
+		s.waiter, _ = As[ResultWaiter](b)
+	}
 
 	a.using.Lock()
 	defer a.using.Unlock()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -140,7 +141,13 @@ func TestOnlyOneOfConcurrentUsesOfAnAliasWins(t *testing.T) {
 	won := make(chan bool, 8)
 	var wg sync.WaitGroup
 	for range 8 {
-		wg.Go(func() { won <- app.Use("a", immediate.New()) == nil })
+		b := &binder{spy: newSpy(0), bind: func(*tasks.Runtime) error {
+			for range 1000 { // time for the others to come in between
+				runtime.Gosched()
+			}
+			return nil
+		}}
+		wg.Go(func() { won <- app.Use("a", b) == nil })
 	}
 	wg.Wait()
 	close(won)

@@ -2,7 +2,6 @@ package tasks
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -101,15 +100,13 @@ func (a *App) checkQueues(queues []QueueInfo, workers []WorkerInfo) []Finding {
 
 // flatten takes joined errors apart.
 func flatten(err error) []error {
-	var joined interface{ Unwrap() []error }
-	if errors.As(err, &joined) {
-		if _, single := err.(*Error); !single {
-			var all []error
-			for _, e := range joined.Unwrap() {
-				all = append(all, flatten(e)...)
-			}
-			return all
-		}
+	joined, ok := err.(interface{ Unwrap() []error }) // only this level: an *Error that wraps several is one fault
+	if !ok {
+		return []error{err}
 	}
-	return []error{err}
+	var all []error
+	for _, e := range joined.Unwrap() {
+		all = append(all, flatten(e)...)
+	}
+	return all
 }

@@ -63,10 +63,10 @@ type Store interface {
 	Backend
 
 	// Claim makes up to req.Limit records RUNNING for a worker and returns them
-	// with their leases, in claim order: priority descending, then DueAt, then ID,
-	// across all the selected queues. It takes READY records whose DueAt has come,
+	// with their leases, in claim order: priority descending, then DueAt, then ID byte
+	// by byte, across all the selected queues. It takes READY records whose DueAt has come,
 	// from queues that the selection has and that aren't paused. A record that has
-	// expired is cancelled instead. None is no error.
+	// expired is cancelled instead. None is no error; a req.Lease of 0 or less is.
 	//
 	// A record has at most one live lease at any time, also under concurrent
 	// claims, where the order is best effort. A record that can't be decoded
@@ -75,13 +75,16 @@ type Store interface {
 
 	// Renew moves the deadline of each lease to the store's time plus d, and
 	// reports one state per lease, in order. A lease past its deadline that
-	// nobody has reclaimed is still the live one and can be renewed.
+	// nobody has reclaimed is still the live one and can be renewed. What makes a
+	// lease the live one is its ID and Token alone; the store goes by its own attempt
+	// number and deadline. A d of 0 or less is an error.
 	Renew(ctx context.Context, leases []Lease, d time.Duration) ([]LeaseState, error)
 
 	// Settle ends leases, atomically for each record: what lifecycle.Settle says.
 	// The first result has one error per outcome, in order: nil, or ErrLeaseLost
 	// where the lease isn't the live one (that record is unchanged, the others of
-	// the batch are settled), or why this one outcome can't be stored. The second
+	// the batch are settled), or why this one outcome can't be stored, as one of an
+	// unknown kind; its lease then stays the live one. The second
 	// is not nil when the batch as a whole wasn't stored, or may not have been.
 	// Settling again after an unknown outcome is safe: it yields ErrLeaseLost.
 	Settle(ctx context.Context, outs []Outcome) ([]error, error)

@@ -68,13 +68,13 @@ func RetryIn(d time.Duration, err error) error {
 	return &directive{kind: OutcomeRetry, delay: max(d, 0), err: err}
 }
 
-// Snooze, returned by a handler, puts the task back to be run again after d. The
-// attempt doesn't count.
+// Snooze is for a handler to return: the task is put back, to be run again after d.
+// The attempt doesn't count.
 func Snooze(d time.Duration) error {
 	return &directive{kind: OutcomeSnooze, delay: max(d, 0), err: errSnoozed}
 }
 
-// Cancel, returned by a handler, makes the task CANCELLED with the reason.
+// Cancel is for a handler to return: the task is CANCELLED with the reason.
 func Cancel(reason string) error {
 	return &directive{kind: OutcomeCancel, reason: reason, err: ErrTaskCancelled}
 }

@@ -38,14 +38,17 @@ const (
 	CapExpire
 )
 
-var capabilityNames = [...]string{
-	"results", "defer", "priority", "worker", "durable", "shared",
-	"transactional", "notify", "list", "inspect", "expire",
+// capabilityNames returns the names, in the order of the constants.
+func capabilityNames() []string {
+	return []string{
+		"results", "defer", "priority", "worker", "durable", "shared",
+		"transactional", "notify", "list", "inspect", "expire",
+	}
 }
 
 // Capabilities returns every known capability, one at a time.
 func Capabilities() []Capability {
-	all := make([]Capability, len(capabilityNames))
+	all := make([]Capability, len(capabilityNames()))
 	for i := range all {
 		all[i] = 1 << i
 	}
@@ -58,7 +61,7 @@ func (c Capability) Has(want Capability) bool { return c&want == want }
 // String lists the names in c, separated by commas: "results,defer".
 func (c Capability) String() string {
 	var names []string
-	for i, name := range capabilityNames {
+	for i, name := range capabilityNames() {
 		if c.Has(1 << i) {
 			names = append(names, name)
 		}

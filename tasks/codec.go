@@ -67,8 +67,8 @@ func hasAnyIn(t reflect.Type, seen map[reflect.Type]bool) bool {
 	case reflect.Pointer, reflect.Slice, reflect.Array, reflect.Map:
 		return hasAnyIn(t.Elem(), seen)
 	case reflect.Struct:
-		for i := range t.NumField() {
-			if hasAnyIn(t.Field(i).Type, seen) {
+		for f := range t.Fields() {
+			if hasAnyIn(f.Type, seen) {
 				return true
 			}
 		}

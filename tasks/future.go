@@ -2,6 +2,7 @@ package tasks
 
 import (
 	"context"
+	"sync/atomic"
 )
 
 // Future is an enqueue that goes on in the background. It is safe for concurrent
@@ -49,7 +50,11 @@ func (t *Task[A, R]) AEnqueue(ctx context.Context, arg A) *Future[R] {
 		close(f.done)
 		return f
 	}
+	var told atomic.Bool
 	p.start(context.WithoutCancel(ctx), func(err error) {
+		if told.Swap(true) {
+			return // a backend that says it twice
+		}
 		if f.err = err; err == nil {
 			f.res, f.err = ResultOf[R](p)
 		}

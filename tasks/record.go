@@ -63,7 +63,8 @@ type Record struct {
 	// Retain is how long the record is kept once it is final: nil means as the
 	// store is configured, 0 deletes it on finishing, negative keeps it for ever.
 	Retain *time.Duration `json:"retain,omitempty"`
-	// ExpiresAt is when a record that hasn't started is cancelled instead.
+	// ExpiresAt is when a record that hasn't started is cancelled instead. One with
+	// an attempt that counts has started; a snoozed or released attempt doesn't count.
 	ExpiresAt time.Time `json:"expires_at,omitzero"`
 
 	// Status is where the record stands.

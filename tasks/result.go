@@ -149,11 +149,13 @@ func (r *Result[R]) Wait(ctx context.Context) (R, error) {
 	return r.ReturnValue()
 }
 
-func (r *Result[R]) waitOnce(ctx context.Context, pause time.Duration) (*Record, error) {
+func (r *Result[R]) waitOnce(ctx context.Context, pause time.Duration) (rec *Record, err error) {
 	if waiter := r.rt.slot.waiter; waiter != nil {
-		return waiter.WaitResult(ctx, r.ID)
+		rec, err = waiter.WaitResult(ctx, r.ID)
+	} else {
+		rec, err = r.read(ctx)
 	}
-	rec, err := r.read(ctx)
+	// A waiter that returns too early is polled like any other.
 	if err != nil || rec.Status.Final() {
 		return rec, err
 	}

@@ -278,3 +278,32 @@ func TestRecordDueAt(t *testing.T) {
 		equal(t, name, rec.DueAt(), tt.want)
 	}
 }
+
+// hasty is a waiter that returns at once, final or not.
+type hasty struct{ *spy }
+
+func (h hasty) WaitResult(ctx context.Context, id string) (*tasks.Record, error) {
+	return h.GetResult(ctx, id)
+}
+
+// R3: a ResultWaiter that returns too early makes Wait poll, not spin.
+func TestR3_WaitDoesNotTrustAHastyWaiter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		app, _ := newApp(t, hasty{newSpy(allCaps)})
+		res := mustEnqueue(t, tasks.Define(app, "t", func(context.Context, int) (int, error) { return 0, nil }), 1)
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		if _, err := res.Wait(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("got %v, want the deadline's error", err)
+		}
+	})
+}
+
+// CAP2: what a backend doesn't declare isn't used, also if it is there.
+func TestCAP2_WaiterWithoutResults(t *testing.T) {
+	app, _ := newApp(t, hasty{newSpy(allCaps &^ tasks.CapResults)})
+	res := mustEnqueue(t, tasks.Define(app, "t", func(context.Context, int) (int, error) { return 0, nil }), 1)
+	if _, err := res.Wait(t.Context()); !errors.Is(err, tasks.ErrUnsupported) {
+		t.Errorf("got %v, want ErrUnsupported", err)
+	}
+}

@@ -5,9 +5,11 @@ import (
 	"context"
 	"encoding/binary"
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"go.etcd.io/bbolt"
 
@@ -208,7 +210,13 @@ func (b *Backend) Heartbeat(ctx context.Context, w tasks.WorkerInfo) error {
 		return err
 	}
 	if w.ID == "" || len(w.ID) > bbolt.MaxKeySize {
-		return tasks.ErrInvalidTask
+		return fmt.Errorf("%w: a worker's id of %d bytes", tasks.ErrInvalidTask, len(w.ID))
+	}
+	// It is kept as JSON, which would put other text in the place of invalid UTF-8.
+	for _, text := range slices.Concat([]string{w.ID, w.Host}, w.Queues, w.Exclude, w.RunningIDs) {
+		if !utf8.ValidString(text) {
+			return fmt.Errorf("%w: the worker's %q is not valid UTF-8", tasks.ErrInvalidTask, text)
+		}
 	}
 	w.Queues, w.Exclude, w.RunningIDs = slices.Clone(w.Queues), slices.Clone(w.Exclude), slices.Clone(w.RunningIDs)
 	w.Age = 0

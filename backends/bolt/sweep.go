@@ -180,7 +180,7 @@ func (b *Backend) recover(ctx context.Context) error {
 		lost := 0
 		err = b.do(ctx, &op{apply: func(t *txn) error {
 			lost = 0
-			err := t.eachDue(inLeases, lifecycle.Forever, &more, func(e *envelope) (bool, error) {
+			err := t.eachDue(inLeases, lifecycle.Forever(), &more, func(e *envelope) (bool, error) {
 				return t.lose(e, &lost)
 			})
 			if err != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -160,7 +161,7 @@ func TestConcurrentUse(t *testing.T) {
 	for range 8 {
 		wg.Go(func() {
 			for i := range 50 {
-				if _, err := task.Using(tasks.ID(fmt.Sprint(i))).Enqueue(t.Context(), "x"); err != nil {
+				if _, err := task.Using(tasks.ID(strconv.Itoa(i))).Enqueue(t.Context(), "x"); err != nil {
 					t.Errorf("Enqueue: %v", err)
 				}
 				_ = b.Results()

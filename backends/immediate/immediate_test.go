@@ -40,11 +40,12 @@ func run(t *testing.T, app *tasks.App, handler func(context.Context) (int, error
 }
 
 func summary(r *tasks.Record) string {
-	s := fmt.Sprintf("%s %d", r.Status, r.Attempts())
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s %d", r.Status, r.Attempts())
 	for _, e := range r.Errors {
-		s += fmt.Sprintf(" %d:%s", e.Attempt, e.Error())
+		fmt.Fprintf(&b, " %d:%s", e.Attempt, e.Error())
 	}
-	return s + " " + string(r.Value) + r.CancelReason
+	return b.String() + " " + string(r.Value) + r.CancelReason
 }
 
 // A10: the order of statuses, hooks and the call, and the times.
@@ -173,6 +174,13 @@ func TestTheHandlersContextIsTheCallers(t *testing.T) {
 	}
 	if _, err := task.Enqueue(ctx, tasks.None{}); !errors.Is(err, context.Canceled) {
 		t.Errorf("Enqueue: got error %v, want context.Canceled", err)
+	}
+	b, err := app.Backend("default")
+	if err != nil {
+		t.Fatalf("Backend: %v", err)
+	}
+	if err := b.Enqueue(ctx, []*tasks.Record{{ID: "x", Task: "t", MaxAttempts: 1}}); !errors.Is(err, context.Canceled) {
+		t.Errorf("the backend's Enqueue: got error %v, want context.Canceled", err)
 	}
 }
 
@@ -338,7 +346,7 @@ func TestTheLogOfARun(t *testing.T) {
 	app := tasks.NewAppWith(tasks.AppOptions{Logger: slog.New(slog.NewTextHandler(&text, &slog.HandlerOptions{
 		Level: slog.LevelDebug,
 		ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
-			if a.Key == slog.TimeKey || a.Key == "run_after" {
+			if a.Key == slog.TimeKey || a.Key == "took" {
 				return slog.Attr{}
 			}
 			return a
@@ -352,10 +360,10 @@ func TestTheLogOfARun(t *testing.T) {
 		t.Fatalf("Enqueue: %v", err)
 	}
 	want := `level=DEBUG msg=Task id=i path=t state=enqueued backend=default
-level=INFO msg=Task id=i path=t state=RUNNING
-level=WARN msg=Task id=i path=t state=READY attempt=1 max_attempts=2 error_type=*errors.errorString error=boom
-level=INFO msg=Task id=i path=t state=RUNNING
-level=ERROR msg=Task id=i path=t state=FAILED attempt=2 max_attempts=2 error_type=*errors.errorString error=boom
+level=INFO msg=Task id=i path=t state=RUNNING attempt=1
+level=WARN msg=Task id=i path=t state=READY attempt=1 error_type=*errors.errorString error=boom outcome=retry delay=0s
+level=INFO msg=Task id=i path=t state=RUNNING attempt=2
+level=ERROR msg=Task id=i path=t state=FAILED attempt=2 error_type=*errors.errorString error=boom
 `
 	if text.String() != want {
 		t.Errorf("log:\n got %s\nwant %s", text.String(), want)

@@ -64,7 +64,7 @@ func run(ctx context.Context) (err error) {
 	if err := app.Open(ctx, cfg, backends.All()); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, app.Close(context.Background())) }()
+	defer func() { err = errors.Join(err, app.Close(context.WithoutCancel(ctx))) }()
 
 	heading("Enqueue: the task is stored, and nothing runs it yet")
 	greeting, err := greetUser.Enqueue(ctx, "michael")

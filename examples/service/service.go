@@ -78,13 +78,14 @@ func open(ctx context.Context, data string, slow time.Duration) (*service, error
 		return err
 	})
 	if err := errors.Join(err, s.app.Validate()); err != nil {
-		return nil, errors.Join(err, s.close())
+		return nil, errors.Join(err, s.close(ctx))
 	}
 	return s, nil
 }
 
-func (s *service) close() error {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+// close ends the App, also when ctx has ended, as it has when the service stops.
+func (s *service) close(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
 	return s.app.Close(ctx)
 }

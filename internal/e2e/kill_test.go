@@ -47,6 +47,7 @@ func (j *journal) write(kind, id string, value any) {
 // crashApp defines the same tasks in the child and, to finish the work, in the
 // test.
 func crashApp(tb testing.TB, dir string, j *journal) (app *tasks.App, many, once *tasks.Task[int, int]) {
+	tb.Helper()
 	app = openApp(tb, filepath.Join(dir, "tasks.db"))
 	handler := func(ctx context.Context, n int) (int, error) {
 		info, _ := tasks.FromContext(ctx)

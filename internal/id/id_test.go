@@ -89,7 +89,7 @@ func TestIDsAscendWhileTheClockStandsStill(t *testing.T) {
 }
 
 func TestIDsOfGoroutinesAndSourcesAreUnique(t *testing.T) {
-	const goroutines, each = 8, 20_000
+	const goroutines, each = 8, 5_000
 	var shared id.Source
 	var mu sync.Mutex
 	seen := make(map[string]bool, 2*goroutines*each)

@@ -64,8 +64,7 @@ func Object(path string, data []byte) ([]Member, error) {
 
 // position adds the line to a syntax error.
 func position(data []byte, offset int64, err error) error {
-	var syntax *json.SyntaxError
-	if errors.As(err, &syntax) {
+	if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
 		offset = syntax.Offset
 	}
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
@@ -187,7 +186,7 @@ func text(path, s string, v reflect.Value) error {
 		return nil
 	}
 	var err error
-	switch v.Kind() { //nolint:exhaustive // the default says so of the rest
+	switch v.Kind() {
 	case reflect.String:
 		v.SetString(s)
 	case reflect.Bool:
@@ -215,7 +214,7 @@ func text(path, s string, v reflect.Value) error {
 }
 
 func kind(t reflect.Type) string {
-	switch t.Kind() { //nolint:exhaustive // the default names the others by their Go type
+	switch t.Kind() {
 	case reflect.String:
 		return "a string"
 	case reflect.Bool:

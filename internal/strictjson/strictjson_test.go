@@ -71,6 +71,7 @@ func TestDecode_Faults(t *testing.T) {
 		{`{"wait": "soon"}`, `o.wait: "soon" is not a duration, such as "30s" or "1h"`},
 		{`{"retain": "soon"}`, `o.retain: "soon" is not a duration, such as "30s" or "1h"`},
 		{`{"names": "a"}`, "o.names: must be a list, each element a string"},
+		{`{"names": ["a", 1]}`, "o.names: must be a list, each element a string"},
 		{`{"map": {"k": "v"}}`, "o.map: must be an object, each value a whole number"},
 		{`{"inner": 5}`, "o.inner: must be an object, {…}"},
 		{`{"inner": {"deep": "x", "wide": 1}}`, "o.inner.deep: must be a whole number\no.inner.wide: unknown; known are deep"},
@@ -106,11 +107,11 @@ func TestObject_KeepsTheFirstOfTwoAndTheOrder(t *testing.T) {
 	if err == nil || err.Error() != "b: is there twice" {
 		t.Errorf("Object: got error %v, want one about b", err)
 	}
-	got := ""
+	var all []string
 	for _, m := range members {
-		got += m.Name + string(m.Value) + " "
+		all = append(all, m.Name+string(m.Value))
 	}
-	if got != "b1 a2 " {
+	if got := strings.Join(all, " "); got != "b1 a2" {
 		t.Errorf("Object: got %s, want b1 a2", got)
 	}
 }

@@ -21,8 +21,6 @@ const ReasonExpired = "expired"
 // LostMessage is the message of the error that Lose records.
 const LostMessage = "the lease ran out: the worker was killed, cut off or stuck"
 
-var null = json.RawMessage("null")
-
 // Time returns t as records keep it.
 func Time(t time.Time) time.Time {
 	if t.IsZero() {
@@ -67,7 +65,8 @@ func Expire(rec *tasks.Record, now time.Time) { cancel(rec, ReasonExpired, Time(
 
 // Claim makes a READY record RUNNING for a worker.
 func Claim(rec *tasks.Record, worker string, now time.Time) {
-	now = Time(now)
+	// A clock that was set back must not put an attempt before what came before it.
+	now = latest(Time(now), rec.EnqueuedAt, rec.LastAttemptedAt)
 	rec.Status = tasks.Running
 	rec.WorkerIDs = append(rec.WorkerIDs, worker)
 	if rec.StartedAt.IsZero() {
@@ -78,12 +77,12 @@ func Claim(rec *tasks.Record, worker string, now time.Time) {
 
 // Settle ends the attempt of a RUNNING record.
 func Settle(rec *tasks.Record, out tasks.Outcome, now time.Time) {
-	now = Time(now)
+	now = latest(Time(now), rec.LastAttemptedAt)
 	switch out.Kind {
 	case tasks.OutcomeSuccess:
 		rec.Value = out.Value
 		if len(rec.Value) == 0 {
-			rec.Value = null
+			rec.Value = json.RawMessage("null")
 		}
 		rec.CancelRequested, rec.CancelReason = false, ""
 		finish(rec, tasks.Successful, now)
@@ -146,6 +145,7 @@ func Alter(rec *tasks.Record, change tasks.Change, now time.Time) (gone bool, er
 				rec.CancelRequested, rec.CancelReason = true, change.Reason
 			}
 			return false, nil
+		case tasks.Successful, tasks.Failed, tasks.Cancelled:
 		}
 	case tasks.ChangeRetry:
 		if rec.Status == tasks.Failed || rec.Status == tasks.Cancelled {
@@ -202,8 +202,8 @@ func (r Retention) Default() Retention {
 	return r
 }
 
-// Forever is the PruneAt of a record that is kept for ever.
-var Forever = time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)
+// Forever returns the PruneAt of a record that is kept for ever.
+func Forever() time.Time { return time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC) }
 
 // PruneAt returns when a final record is to be deleted; atOnce means in the same
 // step that made it final.
@@ -220,15 +220,24 @@ func (r Retention) PruneAt(rec *tasks.Record) (at time.Time, atOnce bool) {
 	case rec.Status == tasks.Cancelled:
 		keep = r.Cancelled
 	}
-	if keep < 0 || keep > Forever.Sub(rec.FinishedAt) {
-		return Forever, false
+	if keep < 0 || keep > Forever().Sub(rec.FinishedAt) {
+		return Forever(), false
 	}
 	return rec.FinishedAt.Add(keep), false
 }
 
+func latest(t time.Time, others ...time.Time) time.Time {
+	for _, o := range others {
+		if o.After(t) {
+			t = o
+		}
+	}
+	return t
+}
+
 func finish(rec *tasks.Record, s tasks.Status, now time.Time) {
 	rec.Status = s
-	rec.FinishedAt = now
+	rec.FinishedAt = latest(now, rec.EnqueuedAt, rec.LastAttemptedAt)
 }
 
 func cancel(rec *tasks.Record, reason string, now time.Time) {

@@ -19,7 +19,7 @@ var (
 
 func at(seconds int) time.Time { return epoch.Add(time.Duration(seconds) * time.Second) }
 
-// record is one of most attempts, enqueued at 0 and claimed n times: at 1, 2…
+// record is one of most attempts, enqueued at 0 and claimed n times: at 1, 2 and so on.
 func record(n, most int) *tasks.Record {
 	rec := &tasks.Record{ID: "id", MaxAttempts: most}
 	lifecycle.Enqueue(rec, at(0))
@@ -169,15 +169,18 @@ func TestW8_Settle(t *testing.T) {
 
 // Earlier errors stay, and a copy of the record that shares them isn't written to.
 func TestR6_ErrorsGrowOldestFirst(t *testing.T) {
-	rec := record(1, 3)
-	lifecycle.Settle(rec, tasks.Outcome{Kind: tasks.OutcomeRetry, Error: &tasks.AttemptError{Message: "first"}}, at(2))
+	rec := record(0, 9)
+	for range 3 { // after which an append would have room for a fourth
+		lifecycle.Claim(rec, "w", at(1))
+		lifecycle.Settle(rec, tasks.Outcome{Kind: tasks.OutcomeRetry, Error: &tasks.AttemptError{Message: "first"}}, at(2))
+	}
 	shallow := *rec
 	lifecycle.Claim(rec, "w2", at(3))
 	lifecycle.Settle(rec, tasks.Outcome{Kind: tasks.OutcomeRetry, Error: &tasks.AttemptError{Message: "second"}}, at(4))
 	lifecycle.Claim(&shallow, "x2", at(3))
 	lifecycle.Settle(&shallow, tasks.Outcome{Kind: tasks.OutcomeRetry, Error: &tasks.AttemptError{Message: "other"}}, at(4))
-	if len(rec.Errors) != 2 || rec.Errors[0].Message != "first" || rec.Errors[1].Message != "second" {
-		t.Errorf("Errors: got %v, want first, second", rec.Errors)
+	if len(rec.Errors) != 4 || rec.Errors[0].Message != "first" || rec.Errors[3].Message != "second" {
+		t.Errorf("Errors: got %v, want first three times, then second", rec.Errors)
 	}
 }
 
@@ -296,10 +299,10 @@ func TestI4_PruneAt(t *testing.T) {
 		{"FAILED", defaults, tasks.Failed, nil, at(5).Add(7 * day), false},
 		{"CANCELLED", defaults, tasks.Cancelled, nil, at(5).Add(day), false},
 		{"configured", own, tasks.Successful, nil, at(5).Add(time.Hour), false},
-		{"configured for ever", own, tasks.Failed, nil, lifecycle.Forever, false},
+		{"configured for ever", own, tasks.Failed, nil, lifecycle.Forever(), false},
 		{"longest", own, tasks.Cancelled, nil, at(5).Add(math.MaxInt64), false},
 		{"own", defaults, tasks.Failed, new(time.Minute), at(5).Add(time.Minute), false},
-		{"own for ever", defaults, tasks.Failed, new(time.Duration(-1)), lifecycle.Forever, false},
+		{"own for ever", defaults, tasks.Failed, new(time.Duration(-1)), lifecycle.Forever(), false},
 		{"own at once", defaults, tasks.Failed, new(time.Duration(0)), at(5), true},
 	} {
 		rec := final(tt.status)
@@ -308,9 +311,9 @@ func TestI4_PruneAt(t *testing.T) {
 			t.Errorf("%s: got %v, %v, want %v, %v", tt.name, got, atOnce, tt.want, tt.atOnce)
 		}
 	}
-	late := &tasks.Record{Status: tasks.Failed, FinishedAt: lifecycle.Forever.Add(-time.Hour)}
-	if got, _ := defaults.PruneAt(late); got != lifecycle.Forever {
-		t.Errorf("beyond the year 9999: got %v, want %v", got, lifecycle.Forever)
+	late := &tasks.Record{Status: tasks.Failed, FinishedAt: lifecycle.Forever().Add(-time.Hour)}
+	if got, _ := defaults.PruneAt(late); got != lifecycle.Forever() {
+		t.Errorf("beyond the year 9999: got %v, want %v", got, lifecycle.Forever())
 	}
 }
 
@@ -321,5 +324,32 @@ func TestTime(t *testing.T) {
 	}
 	if got := lifecycle.Time(never.In(time.FixedZone("CET", 3600))); got != never {
 		t.Errorf("Time of a zero time: got %#v, want the zero value", got)
+	}
+}
+
+// R5: a clock that is set back between two events doesn't show in a record.
+func TestClockSetBack(t *testing.T) {
+	at := func(minute int) time.Time { return time.Date(2026, 1, 1, 12, minute, 0, 0, time.UTC) }
+	rec := &tasks.Record{MaxAttempts: 2}
+	lifecycle.Enqueue(rec, at(30))
+	lifecycle.Claim(rec, "w", at(10))
+	lifecycle.Settle(rec, tasks.Outcome{Kind: tasks.OutcomeRetry}, at(5))
+	lifecycle.Claim(rec, "w", at(1))
+	lifecycle.Settle(rec, tasks.Outcome{Kind: tasks.OutcomeSuccess}, at(0))
+	for what, end := range map[string]func(*tasks.Record){
+		"cancelled": func(r *tasks.Record) { _, _ = lifecycle.Alter(r, tasks.Change{Kind: tasks.ChangeCancel}, at(1)) },
+		"expired":   func(r *tasks.Record) { lifecycle.Expire(r, at(1)) },
+	} {
+		unstarted := &tasks.Record{}
+		lifecycle.Enqueue(unstarted, at(30))
+		if end(unstarted); !unstarted.FinishedAt.Equal(at(30)) {
+			t.Errorf("%s unstarted: FinishedAt is %v, want %v", what, unstarted.FinishedAt, at(30))
+		}
+	}
+	times := []time.Time{rec.EnqueuedAt, rec.StartedAt, rec.LastAttemptedAt, rec.FinishedAt}
+	for i, tm := range times {
+		if !tm.Equal(at(30)) {
+			t.Errorf("time %d of EnqueuedAt, StartedAt, LastAttemptedAt, FinishedAt is %v, want %v", i, tm, at(30))
+		}
 	}
 }

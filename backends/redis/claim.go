@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"slices"
 	"strconv"
 	"time"
@@ -21,6 +22,9 @@ const (
 	maxPieces = 8
 )
 
+// maxWorker is how long the id of a worker may be: every attempt of a record keeps it.
+const maxWorker = 64 << 10
+
 // pieceOf is the nonce of a call's nth script on a shard.
 func pieceOf(nonce string, n int) string { return nonce + strconv.Itoa(n) }
 
@@ -33,8 +37,8 @@ func (b *Backend) Claim(ctx context.Context, req tasks.ClaimRequest) ([]tasks.Cl
 	if req.Lease <= 0 {
 		return nil, errLease
 	}
-	if len(req.Worker) > 100_000 {
-		return nil, tasks.ErrInvalidTask
+	if len(req.Worker) > maxWorker {
+		return nil, fmt.Errorf("%w: a worker's id of %d bytes", tasks.ErrInvalidTask, len(req.Worker))
 	}
 	req.Queues, req.Exclude = slices.Clone(req.Queues), slices.Clone(req.Exclude)
 	var seed [16]byte

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/redis/go-redis/v9"
 
@@ -261,8 +262,14 @@ func (b *Backend) Heartbeat(ctx context.Context, w tasks.WorkerInfo) error {
 	if err := b.ready(ctx); err != nil {
 		return err
 	}
-	if w.ID == "" {
-		return tasks.ErrInvalidTask
+	if w.ID == "" || len(w.ID) > maxWorker {
+		return fmt.Errorf("%w: a worker's id of %d bytes", tasks.ErrInvalidTask, len(w.ID))
+	}
+	// It is kept as JSON, which would put other text in the place of invalid UTF-8.
+	for _, s := range slices.Concat([]string{w.ID, w.Host}, w.Queues, w.Exclude, w.RunningIDs) {
+		if !utf8.ValidString(s) {
+			return fmt.Errorf("%w: the worker's %q is not valid UTF-8", tasks.ErrInvalidTask, s)
+		}
 	}
 	value := ""
 	if !w.Stopped {
@@ -290,12 +297,11 @@ func (b *Backend) Workers(ctx context.Context) ([]tasks.WorkerInfo, error) {
 			return nil, err
 		}
 		var live []tasks.WorkerInfo
-		for id, raw := range beats {
+		for _, raw := range beats {
 			w, err := decodeBeat(raw)
 			if err != nil {
 				continue // a sweep removes it
 			}
-			w.ID = id // JSON may have changed bytes that are no text
 			if w.Age = max(now.Sub(w.BeatAt), 0); w.Alive(w.Age) {
 				live = append(live, w)
 			}

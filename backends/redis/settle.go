@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/sideman-go/sideman/tasks"
@@ -53,7 +54,7 @@ func outcomeArgs(o *tasks.Outcome, letter string) []any {
 		reason = o.Reason
 	case tasks.OutcomeSnooze, tasks.OutcomeRelease:
 	}
-	return []any{o.Lease.ID, o.Lease.Token, letter, value, fault, formatDuration(o.Delay), reason}
+	return []any{o.Lease.ID, token(o.Lease), letter, value, fault, formatDuration(o.Delay), reason}
 }
 
 // Settle implements tasks.Store. A batch of more than 500 is settled in pieces.
@@ -68,8 +69,6 @@ func (b *Backend) Settle(ctx context.Context, outs []tasks.Outcome) ([]error, er
 		switch {
 		case err != nil:
 			verdicts[i] = err
-		case !tokenFits(outs[i].Lease):
-			verdicts[i] = tasks.ErrLeaseLost
 		case len(outs[i].Value) > maxArgs:
 			verdicts[i] = fmt.Errorf("%w: a value of %d bytes", tasks.ErrTooLarge, len(outs[i].Value))
 		default:
@@ -138,9 +137,12 @@ func (b *Backend) settlePiece(ctx context.Context, shard int, all []any, which [
 	return nil
 }
 
-// tokenFits says whether a lease can be one of ours: others are lost without asking.
-func tokenFits(l tasks.Lease) bool {
-	return l.ID != "" && len(l.ID) <= 255 && len(l.Token) == sizeToken && l.Token != unset+unset[:sizeToken-sizeTime]
+// token is the token of a lease as scripts get it: never the blanks of a record without one.
+func token(l tasks.Lease) string {
+	if strings.TrimSpace(l.Token) == "" {
+		return "none"
+	}
+	return l.Token
 }
 
 // Renew implements tasks.Store.
@@ -161,11 +163,7 @@ func (b *Backend) renew(ctx context.Context, leases []tasks.Lease, d time.Durati
 		args := make([]any, 0, 1+2*len(which))
 		args = append(args, formatDuration(d))
 		for _, i := range which {
-			if tokenFits(leases[i]) {
-				args = append(args, leases[i].ID, leases[i].Token)
-			} else {
-				args = append(args, leases[i].ID, "-")
-			}
+			args = append(args, leases[i].ID, token(leases[i]))
 		}
 		reply, err := b.eval(ctx, &b.scripts.renew, shard, args...)
 		if err != nil {

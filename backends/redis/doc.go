@@ -1,0 +1,2 @@
+// Package redis keeps tasks in a Redis server.
+package redis

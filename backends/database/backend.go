@@ -4,7 +4,6 @@ import (
 	"context"
 	"sync"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/sideman-go/sideman/internal/batch"
@@ -15,14 +14,12 @@ import (
 // Backend keeps records in a PostgreSQL database. It is a tasks.Store. Open and
 // New make one; all methods are safe for concurrent use.
 type Backend struct {
-	pool     *pgxpool.Pool
-	own      bool // the pool is ours to close
-	schema   string
-	opts     Options
-	keep     lifecycle.Retention
-	sql      *queries
-	planned  pgx.QueryExecMode // for statements whose best plan changes as the table grows
-	standard pgx.QueryExecMode // for the others
+	pool   *pgxpool.Pool
+	own    bool // the pool is ours to close
+	schema string
+	opts   Options
+	keep   lifecycle.Retention
+	sql    *queries
 
 	queue  *batch.Queue[*op]
 	hub    hub
@@ -56,13 +53,6 @@ func newBackend(pool *pgxpool.Pool, own bool, o *Options) *Backend {
 		released: make(chan struct{}),
 	}
 	b.opts.URL = "" // it may have a password in it
-	b.standard = pool.Config().ConnConfig.DefaultQueryExecMode
-	b.planned = b.standard
-	if b.standard == pgx.QueryExecModeCacheStatement {
-		// A prepared statement gets one plan for ever after its fifth run, when the table is
-		// small; a million records later that plan is wrong.
-		b.planned = pgx.QueryExecModeCacheDescribe
-	}
 	b.queue = batch.New(maxBatchBytes, func(o *op) int { return o.size }, b.flush)
 	b.ear = newListener(b)
 	return b

@@ -24,24 +24,70 @@ type querier interface {
 	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
 }
 
-type pgxRunner struct {
-	q    querier
-	mode pgx.QueryExecMode
-}
+// pgxRunner runs statements as they are.
+type pgxRunner struct{ q querier }
 
 func (r pgxRunner) run(ctx context.Context, query string, args []any, each func(scan func(...any) error) error) error {
-	rows, err := r.q.Query(ctx, query, append([]any{r.mode}, args...)...)
+	rows, err := r.q.Query(ctx, query, args...)
 	if err != nil {
 		return err
 	}
+	return eachRow(rows, each)
+}
+
+func eachRow(rows pgx.Rows, each func(scan func(...any) error) error) error {
 	defer rows.Close()
 	for rows.Next() {
 		if err := each(rows.Scan); err != nil {
 			return err
 		}
 	}
-	// Only now is the statement known to be committed: errors of the commit are here.
+	// Only now is an autocommitted statement known to be committed: errors of the commit
+	// are here.
 	return rows.Err()
+}
+
+// tuning is sent along with a statement, in the same round trip and transaction. A
+// prepared statement keeps its plan until the table is analysed again. A plan that was
+// made while there were a few records reads the whole table, and a minute later, when
+// there are a million, each claim would. These settings leave only plans that go by the
+// indexes, which are right at any size; and since the plan is always the same, it needn't
+// be made for each call.
+const (
+	tuning = `SELECT set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true),
+	set_config('enable_mergejoin', 'off', true), set_config('jit', 'off', true),
+	set_config('plan_cache_mode', 'force_generic_plan', true)`
+	asyncTuning = tuning + `, set_config('synchronous_commit', 'off', true)`
+)
+
+// tunedRunner runs statements by their indexes.
+type tunedRunner struct {
+	conn   *pgxpool.Conn
+	tuning string
+}
+
+func (r tunedRunner) run(ctx context.Context, query string, args []any, each func(scan func(...any) error) error) (err error) {
+	if r.tuning == "" {
+		return pgxRunner{r.conn}.run(ctx, query, args, each)
+	}
+	var b pgx.Batch
+	b.Queue(r.tuning)
+	b.Queue(query, args...)
+	results := r.conn.SendBatch(ctx, &b)
+	defer func() {
+		// Here the transaction is committed, which can fail as well.
+		if end := results.Close(); err == nil {
+			err = end
+		}
+	}()
+	if _, err := results.Exec(); err != nil {
+		return err
+	}
+	rows, err := results.Query()
+	if err != nil {
+		return err
+	}
+	return eachRow(rows, each)
 }
 
 type sqlRunner struct{ tx *sql.Tx }
@@ -97,29 +143,54 @@ func graced(ctx context.Context) (context.Context, context.CancelFunc) {
 	}
 }
 
+// call is how to run a statement.
+type call struct {
+	tuning string
+	// grace says to wait a little longer than ctx for the outcome.
+	grace bool
+}
+
 // on runs a statement on a connection of the pool, and again if it certainly hasn't
-// been stored and the same may do. Once sent it goes on until running ends, which is
-// ctx or a little later. The error is raw if sent, and else the framework's.
-func (b *Backend) on(ctx, running context.Context, query string, args []any, each func(scan func(...any) error) error) (sent bool, err error) {
+// been stored and the same may do. The error is raw if sent, and else the framework's.
+func (b *Backend) on(ctx context.Context, how call, query string, args []any, each func(scan func(...any) error) error) (sent bool, err error) {
+	running := ctx
+	if how.grace {
+		var cancel context.CancelFunc
+		running, cancel = graced(ctx)
+		defer cancel()
+	}
+	rows := false
 	for try := 1; ; try++ {
 		conn, err := b.acquire(ctx)
 		if err != nil {
 			return false, err
 		}
-		err = pgxRunner{conn, b.planned}.run(running, query, args, each)
+		err = tunedRunner{conn, how.tuning}.run(running, query, args, func(scan func(...any) error) error {
+			rows = true
+			return each(scan)
+		})
 		conn.Release()
-		if err == nil || try == maxTries || ctx.Err() != nil || judge(err) != faultAgain {
+		if err == nil || rows || try == maxTries || ctx.Err() != nil || judge(err) != faultAgain {
 			return true, err
 		}
 	}
 }
 
-// read runs a statement that changes nothing. It may run more than once; reset, called
-// before each, forgets the rows of the run before.
+// read runs a statement that changes nothing and goes by the indexes. It may run more
+// than once; reset, called before each, forgets the rows of the run before.
 func (b *Backend) read(ctx context.Context, query string, args []any, reset func(), each func(scan func(...any) error) error) error {
+	return b.readBy(ctx, call{tuning: tuning}, query, args, reset, each)
+}
+
+// scan is read for a statement that reads a whole table.
+func (b *Backend) scan(ctx context.Context, query string, args []any, reset func(), each func(scan func(...any) error) error) error {
+	return b.readBy(ctx, call{}, query, args, reset, each)
+}
+
+func (b *Backend) readBy(ctx context.Context, how call, query string, args []any, reset func(), each func(scan func(...any) error) error) error {
 	for try := 1; ; try++ {
 		reset()
-		sent, err := b.on(ctx, ctx, query, args, each)
+		sent, err := b.on(ctx, how, query, args, each)
 		switch {
 		case err == nil:
 			return nil
@@ -135,9 +206,7 @@ func (b *Backend) read(ctx context.Context, query string, args []any, reset func
 // change runs a statement that changes something. The error is raw if sent, and else the
 // framework's.
 func (b *Backend) change(ctx context.Context, query string, args []any, each func(scan func(...any) error) error) (sent bool, err error) {
-	running, cancel := graced(ctx)
-	defer cancel()
-	return b.on(ctx, running, query, args, each)
+	return b.on(ctx, call{tuning: tuning, grace: true}, query, args, each)
 }
 
 // write is change with the framework's errors.

@@ -31,9 +31,9 @@ const sqlSwap = `WITH n AS MATERIALIZED (
 		AS n(id, version, status, attempts, max_attempts, run_after, due, expires_at,
 			started_at, attempted_at, finished_at, until, token, workers, errors, cancel_requested, cancel_reason, value)
 ), locked AS MATERIALIZED (
-	SELECT t.id FROM n JOIN @.tasks t ON t.id = n.id WHERE t.xmin::text = n.version FOR UPDATE OF t SKIP LOCKED
+	SELECT n.* FROM n JOIN @.tasks t ON t.id = n.id WHERE t.xmin::text = n.version FOR UPDATE OF t SKIP LOCKED
 ), gone AS (
-	DELETE FROM @.tasks t USING n, locked l WHERE t.id = l.id AND n.id = l.id AND n.status < 0 RETURNING t.id
+	DELETE FROM @.tasks t USING locked n WHERE t.id = n.id AND n.status < 0 RETURNING t.id
 ), written AS (
 	UPDATE @.tasks t SET
 		status = n.status, attempts = n.attempts, max_attempts = n.max_attempts,
@@ -42,7 +42,7 @@ const sqlSwap = `WITH n AS MATERIALIZED (
 		attempted_at = nullif(n.attempted_at, '')::timestamptz, finished_at = nullif(n.finished_at, '')::timestamptz,
 		until = nullif(n.until, '')::timestamptz, token = n.token, workers = n.workers, errors = n.errors,
 		cancel_requested = n.cancel_requested, cancel_reason = n.cancel_reason, value = coalesce(n.value, t.value)
-	FROM n, locked l WHERE t.id = l.id AND n.id = l.id AND n.status >= 0
+	FROM locked n WHERE t.id = n.id AND n.status >= 0
 	RETURNING t.id
 ), w AS (SELECT id FROM gone UNION ALL SELECT id FROM written)
 SELECT w.id, (SELECT count(pg_notify($19::text, p)) FROM unnest($20::text[]) p) FROM w`

@@ -75,7 +75,7 @@ func (b *Backend) Check(ctx context.Context) []tasks.Finding {
 		newest, damaged            int
 		prefix                     = quote(b.schema) + "."
 	)
-	err := b.read(ctx, sqlServer, []any{prefix + "migrations", prefix + "tasks"}, func() {}, func(scan func(...any) error) error {
+	err := b.scan(ctx, sqlServer, []any{prefix + "migrations", prefix + "tasks"}, func() {}, func(scan func(...any) error) error {
 		return scan(&version, &name, &recovery, &readOnly, &fsync, &syncCommit, &encoding, &migrations, &table)
 	})
 	if err != nil {
@@ -103,7 +103,7 @@ func (b *Backend) Check(ctx context.Context) []tasks.Finding {
 		add(findNoSchema, tasks.LevelError, "set the option migrate, or call Migrator.Up", "the schema %q has no tables of Sideman", b.schema)
 		return all
 	}
-	err = b.read(ctx, b.sql.check, []any{prefix + "tasks"}, func() {}, func(scan func(...any) error) error {
+	err = b.scan(ctx, b.sql.check, []any{prefix + "tasks"}, func() {}, func(scan func(...any) error) error {
 		return scan(&newest, &rights, &damaged)
 	})
 	if err != nil {

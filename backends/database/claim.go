@@ -44,8 +44,8 @@ const tokenOf = `substring(sha256($N::bytea || convert_to(t.id, 'UTF8')) FOR 16)
 //
 // In: $1 the queues, $2 those to leave out, $3 how many, $4 the worker as an entry of
 // workers, $5 the claim's key, $6 the lease in microseconds, $7 for how many nanoseconds
-// cancelled records are kept, below 0 for ever, $8 the reason of the expired, $9 whether to commit
-// asynchronously. Out: the records, in claim order.
+// cancelled records are kept, below 0 for ever, $8 the reason of the expired.
+// Out: the records, in claim order.
 //
 // It looks first, without locks, at what would come first over all levels (head), which
 // gives the share of each level. Then it locks as many in each level, and skips what
@@ -73,7 +73,6 @@ taken AS MATERIALIZED (
 		WHERE t.status = 0 AND t.queue = s.queue AND t.priority = s.priority AND t.due <= <now>
 		ORDER BY t.due, t.id LIMIT s.n FOR UPDATE SKIP LOCKED
 	) c
-	WHERE NOT $9::bool OR set_config('synchronous_commit', 'off', true) IS NOT NULL
 ),
 done AS (
 	UPDATE @.tasks t SET
@@ -164,9 +163,13 @@ func (b *Backend) claim(ctx context.Context, req *tasks.ClaimRequest, limit int)
 	_, _ = rand.Read(key) // never fails
 	query, queues, exclude := b.selection(req.Selection, b.sql.claimAll, b.sql.claimSome)
 	var damaged, drop []string
-	sent, err := b.change(ctx, query, []any{
+	how := call{tuning: tuning, grace: true}
+	if b.opts.AsyncClaims {
+		how.tuning = asyncTuning
+	}
+	sent, err := b.on(ctx, how, query, []any{
 		queues, exclude, int64(limit), appendString(nil, req.Worker), key, micros(req.Lease),
-		int64(b.keep.Cancelled), []byte(reasonExpired), b.opts.AsyncClaims,
+		int64(b.keep.Cancelled), []byte(reasonExpired),
 	}, func(scan func(...any) error) error {
 		r := &row{}
 		if err := r.scan(scan); err != nil {

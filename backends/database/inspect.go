@@ -157,7 +157,7 @@ func (b *Backend) Queues(ctx context.Context) ([]tasks.QueueInfo, error) {
 		}
 		return q
 	}
-	err := b.read(ctx, b.sql.counts, nil, func() { clear(byName) }, func(scan func(...any) error) error {
+	err := b.scan(ctx, b.sql.counts, nil, func() { clear(byName) }, func(scan func(...any) error) error {
 		var queue, task string
 		var status int16
 		var n int64
@@ -179,7 +179,7 @@ func (b *Backend) Queues(ctx context.Context) ([]tasks.QueueInfo, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = b.read(ctx, b.sql.paused, nil, func() {}, func(scan func(...any) error) error {
+	err = b.scan(ctx, b.sql.paused, nil, func() {}, func(scan func(...any) error) error {
 		var queue string
 		if err := scan(&queue); err != nil {
 			return err
@@ -274,7 +274,7 @@ func (b *Backend) Workers(ctx context.Context) ([]tasks.WorkerInfo, error) {
 	}
 	defer b.inflight.Done()
 	var live []tasks.WorkerInfo
-	err := b.read(ctx, b.sql.workers, nil, func() { live = nil }, func(scan func(...any) error) error {
+	err := b.scan(ctx, b.sql.workers, nil, func() { live = nil }, func(scan func(...any) error) error {
 		var id, info []byte
 		var at time.Time
 		var age int64

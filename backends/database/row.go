@@ -136,12 +136,13 @@ func (r *row) lease() tasks.Lease {
 	return tasks.Lease{ID: r.rec.ID, Attempt: r.rec.Attempts(), Token: hex.EncodeToString(r.token), Deadline: r.until}
 }
 
-// parseToken returns nil for what can't be a token of ours.
+// parseToken returns the token's bytes. What can't be a token of ours becomes one that
+// no record has, so that the server is asked all the same whether it can be reached.
 func parseToken(s string) []byte {
 	if b, err := hex.DecodeString(s); err == nil && len(b) == sizeToken {
 		return b
 	}
-	return nil
+	return []byte("no token of ours: " + cut(s))
 }
 
 func utc(t pgtype.Timestamptz) time.Time {

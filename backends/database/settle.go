@@ -67,7 +67,7 @@ func (b *Backend) Settle(ctx context.Context, outs []tasks.Outcome) ([]error, er
 		case !known(out.Kind):
 			verdicts[i] = fmt.Errorf("database: unknown kind of outcome %q", out.Kind)
 			continue
-		case s.token == nil || !isText(out.Lease.ID) || seen[key]:
+		case !isText(out.Lease.ID) || seen[key]:
 			verdicts[i] = tasks.ErrLeaseLost
 			continue
 		case out.Kind == tasks.OutcomeSuccess:
@@ -330,8 +330,8 @@ func (b *Backend) Renew(ctx context.Context, leases []tasks.Lease, d time.Durati
 	)
 	for i, l := range leases {
 		states[i].Lost = true
-		if token := parseToken(l.Token); token != nil && isText(l.ID) {
-			k := key{l.ID, string(token)}
+		if isText(l.ID) {
+			k := key{l.ID, string(parseToken(l.Token))}
 			todo[k] = append(todo[k], i)
 		}
 	}

@@ -27,7 +27,7 @@ func EnqueueTx[R any](ctx context.Context, tx pgx.Tx, call *tasks.Invocation[R])
 	if tx == nil {
 		return one(ctx, nil, call)
 	}
-	return one(ctx, pgxRunner{tx, tx.Conn().Config().DefaultQueryExecMode}, call)
+	return one(ctx, pgxRunner{tx}, call)
 }
 
 // EnqueueSQLTx is EnqueueTx for a transaction of database/sql with the driver of
@@ -45,7 +45,7 @@ func EnqueueManyTx(ctx context.Context, tx pgx.Tx, calls ...tasks.Call) ([]*task
 	if tx == nil {
 		return many(ctx, nil, calls)
 	}
-	return many(ctx, pgxRunner{tx, tx.Conn().Config().DefaultQueryExecMode}, calls)
+	return many(ctx, pgxRunner{tx}, calls)
 }
 
 // EnqueueManySQLTx is EnqueueManyTx for a transaction of database/sql; see EnqueueSQLTx.

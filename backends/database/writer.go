@@ -177,7 +177,7 @@ func (b *Backend) storeAll(ctx context.Context, conn *pgxpool.Conn, todo []*fres
 				return false, err
 			}
 		}
-		dups, err := b.insert(ctx, pgxRunner{conn, b.standard}, todo)
+		dups, err := b.insert(ctx, pgxRunner{conn}, todo)
 		if err != nil {
 			what := judge(err)
 			switch {
@@ -195,7 +195,7 @@ func (b *Backend) storeAll(ctx context.Context, conn *pgxpool.Conn, todo []*fres
 		wrote, todo = true, nil
 		if len(dups) > 0 {
 			// The rest of the statement is stored, whatever becomes of these.
-			if todo, err = b.readDups(ctx, pgxRunner{conn, b.planned}, dups); err != nil {
+			if todo, err = b.readDups(ctx, tunedRunner{conn, tuning}, dups); err != nil {
 				return false, unknown(err)
 			}
 		}

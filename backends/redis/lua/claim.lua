@@ -81,10 +81,14 @@ while #streams > 0 and #notes < limit and skipped < 1000 do
   end
   local s = streams[n]
   local id = s.id
-  local r, damaged = load(id)
+  local fields, h, w = call('HGETALL', key(id)), 0, 0
+  for i = 1, #fields, 2 do
+    if fields[i] == 'h' then h = i + 1 elseif fields[i] == 'w' then w = i + 1 end
+  end
+  local r = parse(fields[h])
   if not r or r.status ~= 'R' then
     call('ZREM', s.key, s.member)
-    if damaged then call('HSET', P .. 'damaged', id, 'its head is of another version, or cut') end
+    if not r and #fields > 0 then call('HSET', P .. 'damaged', id, 'its head is of another version, or cut') end
     skipped = skipped + 1
   elseif expired(r) then
     displace(id, r)
@@ -93,13 +97,18 @@ while #streams > 0 and #notes < limit and skipped < 1000 do
     skipped = skipped + 1
   else
     displace(id, r)
-    local w = r.attempts > 0 and call('HGET', key(id), 'w') or ''
+    if w == 0 then
+      w = #fields + 2
+      fields[w - 1], fields[w] = 'w', ''
+    end
     r.status, r.attempts, r.attempted = 'W', r.attempts + 1, NOW
     if r.started == NONE then r.started = NOW end
     r.till, r.token = add(NOW, lease), sub(redis.sha1hex(nonce .. id), 1, 32)
-    call('HSET', key(id), 'w', w .. worker .. fmt('%06d', #worker))
+    fields[w] = fields[w] .. worker .. fmt('%06d', #worker)
+    set(r, 'w', fields[w])
     save(id, r)
-    claimed[#claimed + 1] = { id, r.token, call('HGETALL', key(id)) }
+    fields[h] = r.set[#r.set]
+    claimed[#claimed + 1] = { id, r.token, fields }
     notes[#notes + 1] = fmt('%03d', #id) .. id
   end
   if not advance(s) then table.remove(streams, n) end

@@ -84,7 +84,14 @@ local function parse(h)
     started = sub(h, 90, 107), attempted = sub(h, 108, 125), finished = sub(h, 126, 143),
     till = sub(h, 144, 161), retain = sub(h, 162, 179), token = sub(h, 180, 211),
     queue = sub(h, 215, q), task = sub(h, q + 1),
+    set = {}, -- fields and values that go with the head when it is saved
   }
+end
+
+local function set(r, field, value)
+  local s = r.set
+  s[#s + 1] = field
+  s[#s + 1] = value
 end
 
 local function head(r)
@@ -175,7 +182,8 @@ local function save(id, r)
     r.till = FOREVER
     if byte(keep) ~= 45 then r.till = add(NOW, keep) end
   end
-  call('HSET', key(id), 'h', head(r))
+  set(r, 'h', head(r))
+  call('HSET', key(id), unpack(r.set))
   place(id, r)
   if r.finishing then tell(id) end
 end
@@ -212,7 +220,7 @@ local function cancel(id, r, reason)
   if reason == '' then
     call('HDEL', key(id), 'cr')
   else
-    call('HSET', key(id), 'cr', reason)
+    set(r, 'cr', reason)
   end
   r.cancel = '0'
   finish(r, 'C')
@@ -224,12 +232,12 @@ local function wait(r, till) r.status, r.run_after, r.till, r.token = 'R', till,
 local function fail(id, r, body)
   local w = last_worker(call('HGET', key(id), 'w'))
   local n = call('HINCRBY', key(id), 'xc', 1)
-  call('HSET', key(id), 'x' .. n, NOW .. fmt('%010d%06d', r.attempts, #w) .. w .. body)
+  set(r, 'x' .. n, NOW .. fmt('%010d%06d', r.attempts, #w) .. w .. body)
 end
 
 local function uncount(id, r, never_started)
   local _, others = last_worker(call('HGET', key(id), 'w'))
-  call('HSET', key(id), 'w', others)
+  set(r, 'w', others)
   if r.attempts > 0 then r.attempts = r.attempts - 1 end
   if never_started and r.attempts == 0 then r.started, r.attempted = NONE, NONE end
 end
@@ -241,7 +249,7 @@ local function expired(r) return r.status == 'R' and can_expire(r) and past(r.ex
 local function settle(id, r, kind, value, err, later, reason)
   local requested = r.cancel == '1'
   if kind == 's' then
-    call('HSET', key(id), 'v', value)
+    set(r, 'v', value)
     if requested then call('HDEL', key(id), 'cr') end
     r.cancel = '0'
     finish(r, 'S')

@@ -11,7 +11,8 @@ displace(id, r)
 settle(id, r, 'l', '', '', '000000000000000000', '')
 if r.status == 'R' then
   count(r, 1)
-  call('HSET', key(id), 'h', head(r))
+  set(r, 'h', head(r))
+  call('HSET', key(id), unpack(r.set))
   call('HSET', P .. 'damaged', id, ARGV[7])
 else
   save(id, r)

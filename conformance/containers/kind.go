@@ -17,6 +17,11 @@ const (
 	Redis    Kind = "redis"
 )
 
+// OwnServersEnv is the variable that, if it isn't empty, makes Start run a container though
+// a URL names a running server: the servers of cmd/with-servers are for tests that don't
+// restart them.
+const OwnServersEnv = "TASKS_TEST_OWN_SERVERS"
+
 // password is that of PostgreSQL in containers, which only this machine can reach.
 const password = "sideman"
 
@@ -30,6 +35,9 @@ type spec struct {
 	cmd      []string
 	stop     string // the signal that shuts it down in good order at once
 }
+
+// URLEnv is the variable that names a running server.
+func (k Kind) URLEnv() string { return k.spec().urlEnv }
 
 func (k Kind) spec() spec {
 	switch k {

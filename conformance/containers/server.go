@@ -33,7 +33,7 @@ type Server struct {
 // Start starts a server in a container, or connects to the one that the environment names.
 func Start(ctx context.Context, kind Kind) (*Server, error) {
 	sp := kind.spec()
-	if direct := os.Getenv(sp.urlEnv); direct != "" {
+	if direct := os.Getenv(sp.urlEnv); direct != "" && os.Getenv(OwnServersEnv) == "" {
 		return connect(ctx, kind, direct)
 	}
 	cli, err := docker(ctx)

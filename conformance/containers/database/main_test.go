@@ -12,11 +12,15 @@ import (
 
 	"github.com/sideman-go/sideman/conformance"
 	"github.com/sideman-go/sideman/conformance/containers"
+	"github.com/sideman-go/sideman/conformance/containers/internal/crew"
 )
 
 var server = containers.Shared(containers.Postgres)
 
-func TestMain(m *testing.M) { os.Exit(server.Main(m)) }
+func TestMain(m *testing.M) {
+	crew.Main() // does not return in a worker process
+	os.Exit(server.Main(m))
+}
 
 // newSchema returns the name of a schema that the test has to itself, dropped at its end.
 func newSchema(t conformance.T, s *containers.Server) string {

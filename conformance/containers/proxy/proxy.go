@@ -45,7 +45,7 @@ type Proxy struct {
 // pair is a client's connection and the server's, which end together.
 type pair struct {
 	client, server net.Conn
-	ended          bool // under Proxy.mu
+	ended, frozen  bool // under Proxy.mu
 }
 
 // New listens on a free port of 127.0.0.1 and forwards to target, a host:port. Nothing has
@@ -100,12 +100,29 @@ func (p *Proxy) Break() {
 // is no more.
 func (p *Proxy) Blackhole(d Direction) { p.set(func() { p.silent = d }) }
 
+// Freeze makes the connections that there are fall silent in both directions, until Restore,
+// as a firewall does that has forgotten them. New ones work.
+func (p *Proxy) Freeze() {
+	p.set(func() {
+		for pr := range p.pairs {
+			pr.frozen = true
+		}
+	})
+}
+
 // Delay holds back what is sent by d in each direction, and up to twice that where data
 // follow each other closely; 0 ends it. Restore does, too.
 func (p *Proxy) Delay(d time.Duration) { p.set(func() { p.delay = d }) }
 
-// Restore undoes Cut, Blackhole and Delay.
-func (p *Proxy) Restore() { p.set(func() { p.cut, p.silent, p.delay = false, 0, 0 }) }
+// Restore undoes Cut, Blackhole, Freeze and Delay.
+func (p *Proxy) Restore() {
+	p.set(func() {
+		p.cut, p.silent, p.delay = false, 0, 0
+		for pr := range p.pairs {
+			pr.frozen = false
+		}
+	})
+}
 
 // Close resets all connections and returns when all is over. It may be called twice.
 func (p *Proxy) Close() error {
@@ -253,7 +270,7 @@ func (p *Proxy) passes(pr *pair, d Direction) bool {
 			p.change.Wait()
 		}
 	}
-	for p.silent&d != 0 && !pr.ended {
+	for (p.silent&d != 0 || pr.frozen) && !pr.ended {
 		p.change.Wait()
 	}
 	return !pr.ended

@@ -263,6 +263,22 @@ func TestBlackholeThenBreak(t *testing.T) {
 	isBroken(t, c)
 }
 
+func TestFreeze(t *testing.T) {
+	t.Parallel()
+	p := newProxy(t, newEcho(t).addr)
+	old := dial(t, p)
+	send(t, old, "before")
+	receive(t, old, "before")
+	p.Freeze()
+	fresh := dial(t, p)
+	send(t, fresh, "fresh")
+	receive(t, fresh, "fresh")
+	send(t, old, "frozen")
+	hearsNothing(t, old)
+	p.Restore()
+	receive(t, old, "frozen")
+}
+
 func TestDelay(t *testing.T) {
 	t.Parallel()
 	p := newProxy(t, newEcho(t).addr)

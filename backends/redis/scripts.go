@@ -125,8 +125,9 @@ func (b *Backend) send(ctx context.Context, s *script, shard int, args []any) (a
 }
 
 func (b *Backend) sendOnce(ctx context.Context, s *script, shard int, args []any) (any, error) {
-	all := make([]any, 0, 8+len(args))
-	all = append(all, "evalsha", s.sha, 1, b.prefix(shard), b.channel, b.keep[0], b.keep[1], b.keep[2])
+	prefix := b.prefix(shard)
+	all := make([]any, 0, 9+len(args))
+	all = append(all, "evalsha", s.sha, 2, prefix, prefix+"never", b.channel, b.keep[0], b.keep[1], b.keep[2])
 	all = append(all, args...)
 	reply, err := b.process(ctx, all)
 	if redis.HasErrorPrefix(err, "NOSCRIPT") {

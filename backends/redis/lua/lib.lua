@@ -4,6 +4,9 @@
 -- KEYS[1]  the prefix of every key of this shard, "{namespace:shard}:". It is no key itself:
 --          it routes the script to the shard's hash slot. Which records a script touches
 --          isn't known before it runs, so their keys are made here, all in that one slot.
+-- KEYS[2]  another key that never exists. Two keys, of which some are missing, are what a
+--          Cluster answers with TRYAGAIN, on both nodes, while it moves the slot from one to
+--          the other: so no script ever runs with a part of the keys out of its reach.
 -- ARGV[1]  the channel that wake-ups, cancellations and ends are published on
 -- ARGV[2]  how long SUCCESSFUL records are kept   as durations, below; the scripts' own
 -- ARGV[3]  how long FAILED records are kept       arguments start at ARGV[5]

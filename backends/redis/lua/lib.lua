@@ -47,6 +47,10 @@ local NONE = '                  '
 local FOREVER = '253402300799000000'
 local TOKENLESS = '                                '
 
+-- publish wakes somebody, if it can: nothing depends on it, so that a user without the right
+-- to the channel has slow wake-ups and no failing scripts.
+local function publish(message) redis.pcall('PUBLISH', CHANNEL, message) end
+
 local function clock()
   local t = call('TIME')
   return fmt('%012d%06d', t[1], t[2])
@@ -162,7 +166,7 @@ end
 local watching
 local function tell(id)
   if watching == nil then watching = call('EXISTS', P .. 'watched') == 1 end
-  if watching and call('HDEL', P .. 'watched', id) == 1 then call('PUBLISH', CHANNEL, 'f' .. id) end
+  if watching and call('HDEL', P .. 'watched', id) == 1 then publish( 'f' .. id) end
 end
 
 -- erase deletes a record that is out of its index.
@@ -200,7 +204,7 @@ local function done()
   end
   if next(woken) and call('EXISTS', P .. 'idle') == 1 then
     for q in pairs(woken) do
-      if call('HDEL', P .. 'idle', 'q' .. q, '*') > 0 then call('PUBLISH', CHANNEL, 'w' .. q) end
+      if call('HDEL', P .. 'idle', 'q' .. q, '*') > 0 then publish( 'w' .. q) end
     end
   end
 end

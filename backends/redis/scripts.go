@@ -6,6 +6,7 @@ import (
 	"embed"
 	"encoding/hex"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -172,10 +173,10 @@ func (b *Backend) checkLayout(fields []string) error {
 	switch {
 	case len(fields) != 2:
 		return fmt.Errorf("%w: the layout of namespace %q", tasks.ErrDamaged, b.namespace)
-	case fields[0] != fmt.Sprint(layoutVersion):
+	case fields[0] != strconv.Itoa(layoutVersion):
 		return fmt.Errorf("%w: namespace %q has layout %s, and this program knows %d: use a newer version of it, or another namespace",
 			tasks.ErrUnavailable, b.namespace, fields[0], layoutVersion)
-	case fields[1] != fmt.Sprint(b.shards):
+	case fields[1] != strconv.Itoa(b.shards):
 		return fmt.Errorf("%w: shards: namespace %q was made with %s, not %d", tasks.ErrInvalidConfig, b.namespace, fields[1], b.shards)
 	}
 	return nil

@@ -166,7 +166,7 @@ end
 local watching
 local function tell(id)
   if watching == nil then watching = call('EXISTS', P .. 'watched') == 1 end
-  if watching and call('HDEL', P .. 'watched', id) == 1 then publish( 'f' .. id) end
+  if watching and call('HDEL', P .. 'watched', id) == 1 then publish('f' .. id) end
 end
 
 -- erase deletes a record that is out of its index.
@@ -204,7 +204,7 @@ local function done()
   end
   if next(woken) and call('EXISTS', P .. 'idle') == 1 then
     for q in pairs(woken) do
-      if call('HDEL', P .. 'idle', 'q' .. q, '*') > 0 then publish( 'w' .. q) end
+      if call('HDEL', P .. 'idle', 'q' .. q, '*') > 0 then publish('w' .. q) end
     end
   end
 end

@@ -85,15 +85,15 @@ func (b *Backend) Prune(ctx context.Context, req tasks.PruneRequest) (tasks.Prun
 	if err := b.ready(ctx); err != nil {
 		return tasks.Pruned{}, err
 	}
-	letters := ""
+	var letters strings.Builder
 	for _, s := range req.Statuses {
 		if !s.Final() {
 			return tasks.Pruned{}, fmt.Errorf("redis: only final records can be pruned, not %s ones", s)
 		}
-		letters += statusLetter(s)
+		letters.WriteString(statusLetter(s))
 	}
-	if letters == "" {
-		letters = "SFC"
+	if letters.Len() == 0 {
+		letters.WriteString("SFC")
 	}
 	if req.Limit <= 0 {
 		req.Limit = tasks.DefaultPruneBatch
@@ -107,7 +107,7 @@ func (b *Backend) Prune(ctx context.Context, req tasks.PruneRequest) (tasks.Prun
 		queues[i] = q
 	}
 	return run(ctx, b, true, func(ctx context.Context) (tasks.Pruned, error) {
-		return b.prune(ctx, &req, letters, queues, shard, from)
+		return b.prune(ctx, &req, letters.String(), queues, shard, from)
 	})
 }
 

@@ -3,6 +3,7 @@ package redis
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -69,7 +70,9 @@ func (b *Backend) check(ctx context.Context) []tasks.Finding {
 		mu.Lock()
 		defer mu.Unlock()
 		for _, f := range found {
-			all = appendNew(all, f)
+			if !slices.Contains(all, f) { // another node may have said so
+				all = append(all, f)
+			}
 		}
 		return nil
 	}
@@ -89,16 +92,6 @@ func (b *Backend) check(ctx context.Context) []tasks.Finding {
 		}
 	}
 	return append(all, b.checkNamespace(ctx)...)
-}
-
-// appendNew leaves out what another node has said in the same words.
-func appendNew(all []tasks.Finding, f tasks.Finding) []tasks.Finding {
-	for _, have := range all {
-		if have == f {
-			return all
-		}
-	}
-	return append(all, f)
 }
 
 func (b *Backend) obeysContext() bool {

@@ -46,7 +46,7 @@ func (b *Backend) Claim(ctx context.Context, req tasks.ClaimRequest) ([]tasks.Cl
 	nonce := hex.EncodeToString(seed[:])
 	claimed, err := run(ctx, b, true, func(ctx context.Context) ([]tasks.Claimed, error) { return b.claim(ctx, &req, nonce) })
 	if errors.Is(err, tasks.ErrUnknownOutcome) {
-		b.unclaimLater(nonce, req.Limit, req.Lease)
+		b.unclaimLater(ctx, nonce, req.Limit, req.Lease)
 	}
 	return claimed, err
 }
@@ -110,13 +110,13 @@ func (b *Backend) claimed(ctx context.Context, shard int, answer []any) (tasks.C
 
 // unclaimLater gives back what a claim may have given out that nobody has heard of. Without
 // it those records would wait for their leases to run out, and lose an attempt.
-func (b *Backend) unclaimLater(nonce string, limit int, lease time.Duration) {
+func (b *Backend) unclaimLater(ctx context.Context, nonce string, limit int, lease time.Duration) {
 	if !b.enter() {
 		return
 	}
 	go func() {
 		defer b.inflight.Done()
-		ctx, cancel := context.WithTimeout(context.Background(), lease)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lease)
 		defer cancel()
 		pieces := min((limit+maxClaim-1)/maxClaim, maxPieces)
 		for i := range b.shards * pieces {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 
 	"github.com/redis/go-redis/v9"
@@ -61,17 +62,12 @@ func refused(err redis.Error) fault {
 		return strings.HasPrefix(msg, code) || strings.Contains(msg, ": -"+code)
 	}
 	passing, lasting := refusals()
-	for _, code := range passing {
-		if is(code) {
-			return fault{err: unavailable(err), passing: true}
-		}
-	}
-	for _, code := range lasting {
-		if is(code) {
-			return fault{err: unavailable(err)}
-		}
-	}
-	if is("WRONGTYPE") {
+	switch {
+	case slices.ContainsFunc(passing, is):
+		return fault{err: unavailable(err), passing: true}
+	case slices.ContainsFunc(lasting, is):
+		return fault{err: unavailable(err)}
+	case is("WRONGTYPE"):
 		return fault{err: fmt.Errorf("%w: %w", tasks.ErrDamaged, err)}
 	}
 	return fault{err: err}

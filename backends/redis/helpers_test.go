@@ -105,11 +105,9 @@ func rec(change ...func(*tasks.Record)) *tasks.Record {
 	return r
 }
 
-func queue(q string) func(*tasks.Record)         { return func(r *tasks.Record) { r.Queue = q } }
-func priority(p int) func(*tasks.Record)         { return func(r *tasks.Record) { r.Priority = p } }
-func delay(d time.Duration) func(*tasks.Record)  { return func(r *tasks.Record) { r.Delay = d } }
-func attempts(n int) func(*tasks.Record)         { return func(r *tasks.Record) { r.MaxAttempts = n } }
-func retain(d time.Duration) func(*tasks.Record) { return func(r *tasks.Record) { r.Retain = &d } }
+func queue(q string) func(*tasks.Record)        { return func(r *tasks.Record) { r.Queue = q } }
+func priority(p int) func(*tasks.Record)        { return func(r *tasks.Record) { r.Priority = p } }
+func delay(d time.Duration) func(*tasks.Record) { return func(r *tasks.Record) { r.Delay = d } }
 
 func enqueue(tb testing.TB, b *redis.Backend, recs ...*tasks.Record) {
 	tb.Helper()

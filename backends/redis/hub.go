@@ -48,7 +48,7 @@ func (h *hub) init() {
 }
 
 // listen starts the subscription, the first time.
-func (b *Backend) listen() {
+func (b *Backend) listen(ctx context.Context) {
 	h := &b.hub
 	h.mu.Lock()
 	start := !h.started
@@ -59,14 +59,14 @@ func (b *Backend) listen() {
 	}
 	go func() {
 		defer b.inflight.Done()
-		b.subscribe()
+		b.subscribe(context.WithoutCancel(ctx))
 	}()
 }
 
 // subscribe receives until the backend is closed. go-redis pings and reconnects; whenever the
 // subscription is confirmed anew, everybody looks again, because something may have been missed.
-func (b *Backend) subscribe() {
-	ctx, cancel := context.WithCancel(context.Background())
+func (b *Backend) subscribe(ctx context.Context) {
+	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	sub := b.client.Subscribe(ctx, b.channel)
 	stop := context.AfterFunc(ctx, func() { _ = sub.Close() })

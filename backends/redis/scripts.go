@@ -6,6 +6,7 @@ import (
 	"embed"
 	"encoding/hex"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -82,10 +83,13 @@ type onceCmd struct{ *redis.Cmd }
 // NoRetry implements redis.Cmder.
 func (onceCmd) NoRetry() bool { return true }
 
-// maxTries is how often a script is sent at most, with pauses between.
+// A script whose outcome isn't known is sent maxTries times at most. One that was refused for
+// a passing reason (a fail-over, a slot on the move) is sent again for patience.
 const (
 	maxTries  = 4
+	patience  = 2 * time.Second
 	firstWait = 15 * time.Millisecond
+	maxWait   = 200 * time.Millisecond
 )
 
 // eval runs a script on a shard. Its error is one of classify's.
@@ -100,33 +104,34 @@ func (b *Backend) eval(ctx context.Context, s *script, shard int, args ...any) (
 // for a passing reason is sent again; one of which it isn't known only if that does no harm.
 func (b *Backend) send(ctx context.Context, s *script, shard int, args []any) (any, error) {
 	var maybe error // why an earlier try may have been run
-	for try, wait := 1, firstWait; ; try, wait = try+1, wait*3 {
+	start, maybes := time.Now(), 0
+	for wait := firstWait; ; wait = min(wait*2, maxWait) {
 		reply, err := b.sendOnce(ctx, s, shard, args)
 		if err == nil {
 			return reply, nil
 		}
 		f := classify(err)
-		if f.maybe && maybe == nil && s.mode != reads {
-			maybe = err
-		}
-		if try == maxTries || ctx.Err() != nil || !(f.passing || f.maybe && s.mode != once) {
-			if maybe != nil {
-				return nil, unknown(maybe)
+		if f.maybe {
+			maybes++
+			if maybe == nil && s.mode != reads {
+				maybe = err
 			}
-			return nil, f.err
 		}
-		if err := sleep(ctx, b.done, wait); err != nil {
-			if maybe != nil {
-				return nil, unknown(maybe)
-			}
-			return nil, f.err
+		retry := f.passing && time.Since(start) < patience || f.maybe && s.mode != once && maybes < maxTries
+		if retry && ctx.Err() == nil && sleep(ctx, b.done, wait) == nil {
+			continue
 		}
+		if maybe != nil {
+			return nil, unknown(maybe)
+		}
+		return nil, f.err
 	}
 }
 
 func (b *Backend) sendOnce(ctx context.Context, s *script, shard int, args []any) (any, error) {
-	all := make([]any, 0, 8+len(args))
-	all = append(all, "evalsha", s.sha, 1, b.prefix(shard), b.channel, b.keep[0], b.keep[1], b.keep[2])
+	prefix := b.prefix(shard)
+	all := make([]any, 0, 9+len(args))
+	all = append(all, "evalsha", s.sha, 2, prefix, prefix+"never", b.channel, b.keep[0], b.keep[1], b.keep[2])
 	all = append(all, args...)
 	reply, err := b.process(ctx, all)
 	if redis.HasErrorPrefix(err, "NOSCRIPT") {
@@ -168,10 +173,10 @@ func (b *Backend) checkLayout(fields []string) error {
 	switch {
 	case len(fields) != 2:
 		return fmt.Errorf("%w: the layout of namespace %q", tasks.ErrDamaged, b.namespace)
-	case fields[0] != fmt.Sprint(layoutVersion):
+	case fields[0] != strconv.Itoa(layoutVersion):
 		return fmt.Errorf("%w: namespace %q has layout %s, and this program knows %d: use a newer version of it, or another namespace",
 			tasks.ErrUnavailable, b.namespace, fields[0], layoutVersion)
-	case fields[1] != fmt.Sprint(b.shards):
+	case fields[1] != strconv.Itoa(b.shards):
 		return fmt.Errorf("%w: shards: namespace %q was made with %s, not %d", tasks.ErrInvalidConfig, b.namespace, fields[1], b.shards)
 	}
 	return nil

@@ -26,7 +26,7 @@ func (b *Backend) Wait(ctx context.Context, sel tasks.Selection) error {
 		return err
 	}
 	sel.Queues, sel.Exclude = slices.Clone(sel.Queues), slices.Clone(sel.Exclude)
-	b.listen()
+	b.listen(ctx)
 	for {
 		if err := b.ready(ctx); err != nil {
 			return err
@@ -107,7 +107,7 @@ func (b *Backend) WaitResult(ctx context.Context, id string) (*tasks.Record, err
 	if rec, err := b.GetResult(ctx, id); err != nil || rec.Status.Final() {
 		return rec, err
 	}
-	b.listen()
+	b.listen(ctx)
 	for {
 		sleep := time.Second // as the general road does at the end
 		if !b.hub.await(ctx, b.done, listenPatience) {
@@ -142,7 +142,7 @@ func (b *Backend) NotifyCancel(ctx context.Context, fn func(id, reason string)) 
 	if err := b.ready(ctx); err != nil {
 		return err
 	}
-	b.listen()
+	b.listen(ctx)
 	l := b.hub.listenCancels()
 	defer b.hub.dropCancels(l)
 	for {

@@ -22,7 +22,7 @@ local function change(id, r)
       call('HSET', key(id), 'h', head(r), 'cr', ARGV[6])
     end
     local reason = call('HGET', key(id), 'cr') or ''
-    call('PUBLISH', CHANNEL, 'c' .. fmt('%03d', #id) .. id .. reason)
+    publish('c' .. fmt('%03d', #id) .. id .. reason)
   elseif kind == 'retry' and (r.status == 'F' or r.status == 'C') then
     displace(id, r)
     if r.attempts + 1 > tonumber(r.max) then r.max = fmt('%019d', r.attempts + 1) end

@@ -4,6 +4,9 @@
 -- KEYS[1]  the prefix of every key of this shard, "{namespace:shard}:". It is no key itself:
 --          it routes the script to the shard's hash slot. Which records a script touches
 --          isn't known before it runs, so their keys are made here, all in that one slot.
+-- KEYS[2]  another key that never exists. Two keys, of which some are missing, are what a
+--          Cluster answers with TRYAGAIN, on both nodes, while it moves the slot from one to
+--          the other: so no script ever runs with a part of the keys out of its reach.
 -- ARGV[1]  the channel that wake-ups, cancellations and ends are published on
 -- ARGV[2]  how long SUCCESSFUL records are kept   as durations, below; the scripts' own
 -- ARGV[3]  how long FAILED records are kept       arguments start at ARGV[5]
@@ -43,6 +46,10 @@ local call, fmt, sub, byte = redis.call, string.format, string.sub, string.byte
 local NONE = '                  '
 local FOREVER = '253402300799000000'
 local TOKENLESS = '                                '
+
+-- publish wakes somebody, if it can: nothing depends on it, so that a user without the right
+-- to the channel has slow wake-ups and no failing scripts.
+local function publish(message) redis.pcall('PUBLISH', CHANNEL, message) end
 
 local function clock()
   local t = call('TIME')
@@ -159,7 +166,7 @@ end
 local watching
 local function tell(id)
   if watching == nil then watching = call('EXISTS', P .. 'watched') == 1 end
-  if watching and call('HDEL', P .. 'watched', id) == 1 then call('PUBLISH', CHANNEL, 'f' .. id) end
+  if watching and call('HDEL', P .. 'watched', id) == 1 then publish('f' .. id) end
 end
 
 -- erase deletes a record that is out of its index.
@@ -197,7 +204,7 @@ local function done()
   end
   if next(woken) and call('EXISTS', P .. 'idle') == 1 then
     for q in pairs(woken) do
-      if call('HDEL', P .. 'idle', 'q' .. q, '*') > 0 then call('PUBLISH', CHANNEL, 'w' .. q) end
+      if call('HDEL', P .. 'idle', 'q' .. q, '*') > 0 then publish('w' .. q) end
     end
   end
 end

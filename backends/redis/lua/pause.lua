@@ -6,6 +6,6 @@ if ARGV[6] == '1' then
   call('SADD', P .. 'paused', ARGV[5])
 elseif call('SREM', P .. 'paused', ARGV[5]) == 1 then
   call('HDEL', P .. 'idle', 'q' .. ARGV[5], '*')
-  call('PUBLISH', CHANNEL, 'w' .. ARGV[5])
+  publish('w' .. ARGV[5])
 end
 return 1

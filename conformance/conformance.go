@@ -211,6 +211,8 @@ func allCases() []Case {
 		handlesCases(),
 		hostileCases(),
 		concurrentCases(),
+		moreCases(),
+		refusedCases(),
 		faultCases(),
 	)
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -46,13 +47,9 @@ func runCase(t T, cfg Config, c Case) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
+		defer e.survive() // what end does
 		defer e.end()
-		defer func() {
-			if p := recover(); p != nil {
-				buf := make([]byte, 16<<10)
-				t.Errorf("panic while %s: %v\n%s", e.step(""), p, buf[:runtime.Stack(buf, false)])
-			}
-		}()
+		defer e.survive()
 		c.run(e)
 		if !t.Failed() {
 			e.postcondition()
@@ -70,6 +67,13 @@ func runCase(t T, cfg Config, c Case) {
 	}
 	if t.Failed() {
 		t.Logf("%s (clauses %v)", c.What, c.Clauses)
+	}
+}
+
+// survive is deferred: a panic fails this case, and not the whole binary.
+func (e *env) survive() {
+	if p := recover(); p != nil {
+		e.Errorf("panic while %s: %v\n%s", e.step(""), p, debug.Stack())
 	}
 }
 

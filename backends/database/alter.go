@@ -69,7 +69,7 @@ func (b *Backend) alter(ctx context.Context, change tasks.Change, ids []string, 
 		return nil, 0, err
 	}
 	var todo []changed
-	var cancels []string
+	cancelled := false
 	for _, id := range ask {
 		r, i := rows[id], first[id]
 		switch {
@@ -94,14 +94,14 @@ func (b *Backend) alter(ctx context.Context, change tasks.Change, ids []string, 
 			c = b.settled(r)
 		}
 		if was == tasks.Running && change.Kind == tasks.ChangeCancel {
-			cancels = append(cancels, id)
+			cancelled = true
 		}
 		todo = append(todo, c)
 	}
 	if len(todo) == 0 {
 		return left, 0, nil
 	}
-	written, err := b.swap(ctx, todo, cancels...)
+	written, err := b.swap(ctx, todo, cancelled)
 	if err != nil {
 		return nil, 0, err
 	}

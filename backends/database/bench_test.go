@@ -10,18 +10,14 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/sideman-go/sideman/backends/database"
-	"github.com/sideman-go/sideman/internal/id"
 	"github.com/sideman-go/sideman/tasks"
 )
-
-// benchIDs makes ids as the App does.
-var benchIDs id.Source
 
 func benchRecords(n int) []*tasks.Record {
 	recs := make([]*tasks.Record, n)
 	for i := range recs {
 		recs[i] = &tasks.Record{
-			ID: benchIDs.New(), Task: "noop", Queue: "default", Alias: "default", MaxAttempts: 1, Args: []byte(`{"num":1}`),
+			ID: ids.New(), Task: "noop", Queue: "default", Alias: "default", MaxAttempts: 1, Args: []byte(`{"num":1}`),
 		}
 	}
 	return recs
@@ -37,7 +33,7 @@ func BenchmarkEnqueue(b *testing.B) {
 			b.Fatal(err)
 		}
 		for b.Loop() {
-			if _, err := store.Pool().Exec(b.Context(), "INSERT INTO "+name+" VALUES ($1, $2)", benchIDs.New(), []byte(`{"num":1}`)); err != nil {
+			if _, err := store.Pool().Exec(b.Context(), "INSERT INTO "+name+" VALUES ($1, $2)", ids.New(), []byte(`{"num":1}`)); err != nil {
 				b.Fatal(err)
 			}
 		}

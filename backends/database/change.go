@@ -99,8 +99,9 @@ func (b *Backend) find(ctx context.Context, query string, args ...any) (rows []*
 }
 
 // swap writes records back by one statement, and returns the ids of those that were
-// still as they had been read.
-func (b *Backend) swap(ctx context.Context, all []changed, cancels ...string) (map[string]bool, error) {
+// still as they had been read. cancelled says that the cancellation of RUNNING ones is
+// requested.
+func (b *Backend) swap(ctx context.Context, all []changed, cancelled bool) (map[string]bool, error) {
 	n := len(all)
 	var (
 		ids, versions                = make([]string, n), make([]string, n)
@@ -140,14 +141,8 @@ func (b *Backend) swap(ctx context.Context, all []changed, cancels ...string) (m
 	if note := ready.payload(); note != "" {
 		said = append(said, note)
 	}
-	for len(cancels) > 0 {
-		some := cancels[:min(len(cancels), maxPayload/(maxID+1))]
-		cancels = cancels[len(some):]
-		note := string(rune(noteCancel))
-		for _, id := range some {
-			note += "\n" + id
-		}
-		said = append(said, note)
+	if cancelled {
+		said = append(said, string(rune(noteCancel)))
 	}
 	written := make(map[string]bool, n)
 	err := b.write(ctx, b.sql.swap, []any{

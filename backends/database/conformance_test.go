@@ -2,7 +2,9 @@ package database_test
 
 import (
 	"context"
+	"os"
 	"testing"
+	"time"
 
 	"github.com/sideman-go/sideman/backends/database"
 	"github.com/sideman-go/sideman/conformance"
@@ -49,6 +51,28 @@ func TestConformance(t *testing.T) {
 		Open:   func(t conformance.T) conformance.Store { return newPlace(t, server) },
 		Faults: faults(),
 	})
+}
+
+// The simple protocol, polling only, and a pool of one connection: what it takes behind
+// PgBouncer in transaction mode, which TASKS_TEST_PGBOUNCER_URL can name one of.
+func TestConformancePollOnly(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the whole suite once more")
+	}
+	server := serverURL(t)
+	via := server
+	if u := os.Getenv("TASKS_TEST_PGBOUNCER_URL"); u != "" {
+		via = u
+	}
+	conformance.Run(t, conformance.Config{Open: func(t conformance.T) conformance.Store {
+		schema := newSchema(t, server)
+		return conformance.StoreFunc(func(ctx context.Context) (tasks.Backend, error) {
+			return conformance.Opened(database.Open(ctx, database.Options{
+				URL:    addParam(addParam(via, "default_query_exec_mode", "simple_protocol"), "pool_max_conns", "1"),
+				Schema: schema, Migrate: true, PollOnly: true, PollInterval: 50 * time.Millisecond,
+			}))
+		})
+	}})
 }
 
 // Restarts and kills need a server of our own.

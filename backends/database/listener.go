@@ -12,8 +12,8 @@ const (
 	// pingAfter is for how long the listener's connection is silent until it is asked
 	// whether it is alive, and pingTimeout how long the answer may take. Until a dead
 	// one is noticed, waiting workers find work by looking, each poll interval.
-	pingAfter   = 10 * time.Second
-	pingTimeout = 5 * time.Second
+	pingAfter   = 5 * time.Second
+	pingTimeout = 3 * time.Second
 	// The intervals between attempts to connect.
 	firstRetry = 50 * time.Millisecond
 	lastRetry  = 5 * time.Second

@@ -79,6 +79,9 @@ func poolConfig(url string) (*pgxpool.Config, error) {
 	if cfg.ConnConfig.ConnectTimeout == 0 {
 		cfg.ConnConfig.ConnectTimeout = connectTimeout
 	}
+	if cfg.PingTimeout == 0 {
+		cfg.PingTimeout = pingTimeout // for connections that were cut without a word while idle
+	}
 	if cfg.ConnConfig.RuntimeParams["application_name"] == "" {
 		cfg.ConnConfig.RuntimeParams["application_name"] = "sideman"
 	}

@@ -18,7 +18,8 @@ type proxy struct {
 	refuse  bool
 	closed  bool
 	conns   map[net.Conn]struct{}
-	total   int
+	clients map[int]net.Conn  // the client's end by the port that the server sees
+	stopped map[net.Conn]bool // by the client's end: what comes is dropped
 }
 
 // newProxy returns a proxy to the server of a URL, and the URL through it.
@@ -36,7 +37,7 @@ func newProxy(t cleaner, server string) (*proxy, string) {
 	if u.Port() == "" {
 		host = net.JoinHostPort(u.Hostname(), "5432")
 	}
-	p := &proxy{listener: l, to: host, conns: make(map[net.Conn]struct{})}
+	p := &proxy{listener: l, to: host, conns: make(map[net.Conn]struct{}), clients: make(map[int]net.Conn), stopped: make(map[net.Conn]bool)}
 	p.passing = sync.NewCond(&p.mu)
 	var done sync.WaitGroup
 	done.Go(func() { p.accept(&done) })
@@ -67,7 +68,7 @@ func (p *proxy) accept(done *sync.WaitGroup) {
 			continue
 		}
 		done.Go(func() {
-			p.wait()
+			p.wait(in)
 			out, err := net.Dial("tcp", p.to)
 			if err != nil {
 				_ = in.Close()
@@ -75,15 +76,15 @@ func (p *proxy) accept(done *sync.WaitGroup) {
 			}
 			p.mu.Lock()
 			p.conns[in], p.conns[out] = struct{}{}, struct{}{}
-			p.total++
+			p.clients[out.LocalAddr().(*net.TCPAddr).Port] = in
 			p.mu.Unlock()
-			done.Go(func() { p.pass(in, out) })
-			p.pass(out, in)
+			done.Go(func() { p.pass(in, out, in) })
+			p.pass(out, in, in)
 		})
 	}
 }
 
-func (p *proxy) pass(from, to net.Conn) {
+func (p *proxy) pass(from, to, client net.Conn) {
 	defer func() {
 		_, _ = from.Close(), to.Close()
 		p.mu.Lock()
@@ -94,7 +95,9 @@ func (p *proxy) pass(from, to net.Conn) {
 	buf := make([]byte, 32<<10)
 	for {
 		n, err := from.Read(buf)
-		p.wait()
+		if p.wait(client) {
+			n = 0
+		}
 		if n > 0 {
 			if _, err := to.Write(buf[:n]); err != nil {
 				return
@@ -106,13 +109,14 @@ func (p *proxy) pass(from, to net.Conn) {
 	}
 }
 
-// wait returns when bytes pass.
-func (p *proxy) wait() {
+// wait returns when bytes pass, or that they are to be dropped.
+func (p *proxy) wait(client net.Conn) (drop bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for p.paused {
 		p.passing.Wait()
 	}
+	return p.stopped[client]
 }
 
 func (p *proxy) pause() {
@@ -147,9 +151,10 @@ func (p *proxy) cut() {
 	}
 }
 
-// accepted returns how many connections there have been.
-func (p *proxy) accepted() int {
+// freeze stops the connection that the server knows by a port, as a firewall does that
+// has forgotten it.
+func (p *proxy) freeze(port int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.total
+	p.stopped[p.clients[port]] = true
 }

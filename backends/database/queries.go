@@ -16,7 +16,7 @@ type queries struct {
 
 	insert, get, lookup             string
 	claimAll, claimSome             string
-	dueAll, dueSome                 string
+	dueAll, dueSome, cancels        string
 	success, swap, renew, stillHeld string
 	held                            string
 	quarantine, quarantineOverdue   string
@@ -50,7 +50,7 @@ func newQueries(schema string) *queries {
 		channel: channel(schema),
 		insert:  fill(sqlInsert), get: fill(sqlGet), lookup: fill(sqlLookup),
 		claimAll: all(sqlClaim), claimSome: some(sqlClaim),
-		dueAll: all(sqlDue), dueSome: some(sqlDue),
+		dueAll: all(sqlDue), dueSome: some(sqlDue), cancels: fill(sqlCancels),
 		success: fill(sqlSuccess), swap: fill(sqlSwap), renew: fill(sqlRenew), stillHeld: fill(sqlStillHeld),
 		held:       fill(sqlHeld),
 		quarantine: fill(sqlQuarantine), quarantineOverdue: fill(sqlQuarantineOverdue),

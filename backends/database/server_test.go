@@ -57,12 +57,11 @@ func newSchema(t cleaner, server string) string {
 	return name
 }
 
-// withParam returns the server's URL with a parameter more.
-func withParam(t testing.TB, server, name, value string) string {
-	t.Helper()
+// addParam returns a URL with a parameter more.
+func addParam(server, name, value string) string {
 	u, err := url.Parse(server)
 	if err != nil {
-		t.Fatal(err)
+		panic(err)
 	}
 	q := u.Query()
 	q.Set(name, value)

@@ -20,7 +20,7 @@ var (
 // sqlSuccess makes RUNNING records SUCCESSFUL whose token is right.
 //
 // In: $1 ids, $2 tokens, $3 values, $4 for how many nanoseconds successful records are
-// kept, below 0 for ever. Out: the ids that were settled. Records that aren't to be kept
+// kept, below 0 for ever. Out: which were settled, counted from 1. Records that aren't to be kept
 // at all are left for sqlSwap, which can delete.
 //
 // The token is compared with the row as it is when its lock is had, so a lease that was
@@ -29,9 +29,9 @@ const sqlSuccess = `UPDATE @.tasks t SET
 	status = 2, value = n.value, finished_at = <now>, token = NULL, cancel_requested = false, cancel_reason = NULL,
 	until = CASE WHEN coalesce(t.retain, $4::int8) >= 0
 		THEN <now> + coalesce(t.retain, $4::int8) / 1000 * interval '1 microsecond' END
-FROM unnest($1::text[], $2::bytea[], $3::bytea[]) AS n(id, token, value)
+FROM unnest($1::text[], $2::bytea[], $3::bytea[]) WITH ORDINALITY AS n(id, token, value, at)
 WHERE t.id = n.id AND t.status = 1 AND t.token = n.token AND t.retain IS DISTINCT FROM 0
-RETURNING t.id`
+RETURNING n.at`
 
 // settling is an outcome on its way.
 type settling struct {
@@ -142,12 +142,13 @@ func (b *Backend) settleSuccess(ctx context.Context, all []settling, verdicts []
 			values[i] = null
 		}
 	}
-	// Two outcomes may be of one record, by different tokens; one at most is live.
-	done := make(map[string]bool, len(all))
+	done := make([]bool, len(all))
 	sent, err := b.change(ctx, b.sql.success, []any{ids, tokens, values, int64(b.keep.Successful)}, func(scan func(...any) error) error {
-		var id string
-		err := scan(&id)
-		done[id] = true
+		var at int
+		err := scan(&at)
+		if err == nil {
+			done[at-1] = true
+		}
 		return err
 	})
 	switch {
@@ -163,8 +164,8 @@ func (b *Backend) settleSuccess(ctx context.Context, all []settling, verdicts []
 	default:
 		return nil, writeError(ctx, err)
 	}
-	for _, s := range all {
-		if !done[s.out.Lease.ID] {
+	for i, s := range all {
+		if !done[i] {
 			left = append(left, s)
 			continue
 		}
@@ -254,7 +255,7 @@ func (b *Backend) settleOnce(ctx context.Context, ids []string, all []settling, 
 	if len(todo) == 0 {
 		return nil, nil
 	}
-	written, err := b.swap(ctx, todo)
+	written, err := b.swap(ctx, todo, false)
 	if err != nil {
 		if !errors.Is(err, tasks.ErrUnknownOutcome) && judge(err) == faultData {
 			return nil, b.split(live, verdicts, err, func(half []settling) error {

@@ -118,7 +118,7 @@ func (b *Backend) sweep(ctx context.Context, query string, change func(*tasks.Re
 	if len(todo) == 0 {
 		return 0, len(rows) == sweepLimit, nil
 	}
-	written, err := b.swap(ctx, todo)
+	written, err := b.swap(ctx, todo, false)
 	return len(written), len(rows) == sweepLimit, err
 }
 

@@ -20,7 +20,7 @@ const (
 	noteDue = 'r'
 	// noteLook: when records of these queues will be due may have changed.
 	noteLook = 'd'
-	// noteCancel: the cancellation of these RUNNING records was requested.
+	// noteCancel: the cancellation of RUNNING records was requested. It has no names.
 	noteCancel = 'c'
 )
 
@@ -67,9 +67,8 @@ type waiter struct {
 	due  atomic.Bool   // a record is due, so there is no need to look
 }
 
-// canceller gathers ids for one NotifyCancel, which must not hold the listener up.
+// canceller is one NotifyCancel, which must not hold the listener up.
 type canceller struct {
-	ids  []string
 	more chan struct{} // has room for one
 }
 
@@ -105,7 +104,6 @@ func (h *hub) hear(payload string) {
 	defer h.mu.Unlock()
 	if kind == noteCancel {
 		for c := range h.cancels {
-			c.ids = append(c.ids, names...)
 			poke(c.more)
 		}
 		return
@@ -127,6 +125,24 @@ func (h *hub) look() {
 	for w := range h.waiters {
 		poke(w.wake)
 	}
+	for c := range h.cancels {
+		poke(c.more)
+	}
+}
+
+func (h *hub) listen(c *canceller) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.cancels == nil {
+		h.cancels = make(map[*canceller]struct{})
+	}
+	h.cancels[c] = struct{}{}
+}
+
+func (h *hub) leave(c *canceller) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.cancels, c)
 }
 
 // sqlDue returns how many microseconds it is until a record of the selection is due,
@@ -208,7 +224,12 @@ func (b *Backend) Wait(ctx context.Context, sel tasks.Selection) error {
 	}
 }
 
-// NotifyCancel implements tasks.CancelNotifier.
+// sqlCancels returns the RUNNING records whose cancellation is requested, and why. The
+// RUNNING ones have an index of their own.
+const sqlCancels = `SELECT t.id, t.cancel_reason FROM @.tasks t WHERE t.status = 1 AND t.cancel_requested`
+
+// NotifyCancel implements tasks.CancelNotifier. It hears of cancellations from the
+// listener, or looks for them each poll interval if there is none.
 func (b *Backend) NotifyCancel(ctx context.Context, fn func(id, reason string)) error {
 	if err := b.enter(ctx); err != nil {
 		return err
@@ -216,35 +237,50 @@ func (b *Backend) NotifyCancel(ctx context.Context, fn func(id, reason string)) 
 	defer b.inflight.Done()
 	b.startListening()
 	c := &canceller{more: make(chan struct{}, 1)}
-	b.hub.mu.Lock()
-	if b.hub.cancels == nil {
-		b.hub.cancels = make(map[*canceller]struct{})
-	}
-	b.hub.cancels[c] = struct{}{}
-	b.hub.mu.Unlock()
-	defer func() {
-		b.hub.mu.Lock()
-		delete(b.hub.cancels, c)
-		b.hub.mu.Unlock()
-	}()
+	b.hub.listen(c)
+	defer b.hub.leave(c)
+	// The reasons may be any bytes of any length, so they aren't in the notification, and
+	// looking for one is no more work than looking for all.
+	known, err := b.cancels(ctx)
 	for {
+		if err != nil {
+			if b.alive() != nil {
+				return tasks.ErrClosed
+			}
+			return err
+		}
+		var poll <-chan time.Time
+		if b.opts.PollOnly {
+			poll = time.After(b.opts.pollInterval())
+		}
 		select {
 		case <-c.more:
+		case <-poll:
 		case <-b.done:
 			return tasks.ErrClosed
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		b.hub.mu.Lock()
-		ids := c.ids
-		c.ids = nil
-		b.hub.mu.Unlock()
-		for _, id := range ids {
-			// The reason may be any bytes of any length, so it isn't in the notification.
-			rec, err := b.GetResult(ctx, id)
-			if err == nil && rec.Status == tasks.Running && rec.CancelRequested {
-				fn(id, rec.CancelReason)
+		var now map[string]string
+		if now, err = b.cancels(ctx); err == nil {
+			for id, reason := range now {
+				if _, told := known[id]; !told {
+					fn(id, reason)
+				}
 			}
+			known = now
 		}
 	}
+}
+
+// cancels returns the requested cancellations and their reasons.
+func (b *Backend) cancels(ctx context.Context) (reasons map[string]string, err error) {
+	err = b.read(ctx, b.sql.cancels, nil, func() { reasons = make(map[string]string) }, func(scan func(...any) error) error {
+		var id string
+		var reason []byte
+		err := scan(&id, &reason)
+		reasons[id] = string(reason)
+		return err
+	})
+	return reasons, err
 }

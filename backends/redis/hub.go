@@ -2,6 +2,8 @@ package redis
 
 import (
 	"context"
+	"errors"
+	"net"
 	"slices"
 	"strconv"
 	"sync"
@@ -63,35 +65,69 @@ func (b *Backend) listen(ctx context.Context) {
 	}()
 }
 
-// subscribe receives until the backend is closed. go-redis pings and reconnects; whenever the
-// subscription is confirmed anew, everybody looks again, because something may have been missed.
+const (
+	// pingAfter is for how long the subscription is silent until the server is asked whether
+	// it is there, and pingTimeout how long the answer may take. go-redis asks, too, but
+	// doesn't wait for the answer, and so misses connections that have fallen silent.
+	pingAfter   = 3 * time.Second
+	pingTimeout = 3 * time.Second
+	// The intervals between attempts to subscribe.
+	firstRetry = 50 * time.Millisecond
+	lastRetry  = time.Second
+)
+
+// subscribe receives until the backend is closed. Whenever the subscription is confirmed anew,
+// everybody looks again, because something may have been missed.
 func (b *Backend) subscribe(ctx context.Context) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	sub := b.client.Subscribe(ctx, b.channel)
-	stop := context.AfterFunc(ctx, func() { _ = sub.Close() })
-	defer stop()
 	go func() {
 		<-b.done
 		cancel()
 	}()
-	news := sub.ChannelWithSubscriptions(redis.WithChannelSize(1000), redis.WithChannelHealthCheckInterval(time.Second))
-	for {
+	for wait := firstRetry; ; wait = min(2*wait, lastRetry) {
+		if b.session(ctx) {
+			wait = firstRetry
+		}
+		b.hub.setLive(false)
 		select {
-		case <-b.done:
-			b.hub.setLive(false)
+		case <-time.After(wait):
+		case <-ctx.Done():
 			return
-		case m, ok := <-news:
-			if !ok {
-				b.hub.setLive(false)
-				return
+		}
+	}
+}
+
+// session receives from one subscription until it fails, and reports whether it ever stood.
+func (b *Backend) session(ctx context.Context) (stood bool) {
+	sub := b.client.Subscribe(ctx, b.channel)
+	defer sub.Close()
+	stop := context.AfterFunc(ctx, func() { _ = sub.Close() })
+	defer stop()
+	asked := false
+	for {
+		limit := pingAfter
+		if asked {
+			limit = pingTimeout
+		}
+		m, err := sub.ReceiveTimeout(ctx, limit)
+		if err != nil {
+			var silent net.Error
+			if asked || ctx.Err() != nil || !errors.As(err, &silent) || !silent.Timeout() || sub.Ping(ctx) != nil {
+				return stood
 			}
-			switch m := m.(type) {
-			case *redis.Subscription:
-				b.hub.setLive(m.Kind == "subscribe")
-			case *redis.Message:
-				b.hub.receive(m.Payload)
+			asked = true
+			continue
+		}
+		asked = false
+		switch m := m.(type) {
+		case *redis.Subscription:
+			if m.Kind == "subscribe" {
+				stood = true
+				b.hub.setLive(true)
 			}
+		case *redis.Message:
+			b.hub.receive(m.Payload)
 		}
 	}
 }

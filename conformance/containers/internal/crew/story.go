@@ -147,6 +147,7 @@ func listenerForgotten(t *testing.T, c *crew) {
 	from := time.Now()
 	n := 1
 	for {
+		time.Sleep(time.Second / 2) // until the worker is idle
 		start := time.Now()
 		n++
 		if _, err := c.task.Enqueue(t.Context(), job{}); err != nil {

@@ -27,8 +27,9 @@ type env struct {
 	ids    id.Source
 
 	mu     sync.Mutex
-	doing  string // what a hang would be in the middle of
-	claims int    // records claimed so far
+	doing  string         // what a hang would be in the middle of
+	claims int            // records claimed so far
+	times  map[string]int // how often each was claimed
 	leases map[string]tasks.Lease
 	first  *handle // the handle that the post-condition looks through
 	open   []*handle
@@ -40,7 +41,7 @@ func runCase(t T, cfg Config, c Case) {
 	timing := cfg.Timing
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), timing.Deadline)
 	defer cancel()
-	e := &env{T: t, cfg: cfg, timing: timing, plain: c.Plain, ctx: ctx, stop: cancel, leases: make(map[string]tasks.Lease)}
+	e := &env{T: t, cfg: cfg, timing: timing, plain: c.Plain, ctx: ctx, stop: cancel, leases: make(map[string]tasks.Lease), times: make(map[string]int)}
 	e.doing = "opening the store"
 	e.store = cfg.Open(t)
 
@@ -297,16 +298,21 @@ func (e *env) claimAs(h *handle, req tasks.ClaimRequest) []tasks.Claimed {
 func (e *env) hold(got []tasks.Claimed) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	most := 0
 	for _, c := range got {
 		e.leases[c.Lease.Token] = c.Lease
+		e.times[c.Lease.ID]++
+		most = max(most, e.times[c.Lease.ID])
 	}
-	if before := e.claims; before <= mostRecords {
-		if e.claims += len(got); e.claims > mostRecords {
-			e.Errorf("%d records were claimed, more than any case enqueues: it would never end", e.claims)
-			e.stop()
-		}
+	e.claims += len(got)
+	if (e.claims > mostRecords || most > mostClaims) && e.ctx.Err() == nil {
+		e.Errorf("%d records were claimed, one of them %d times: it would never end", e.claims, most)
+		e.stop()
 	}
 }
+
+// mostClaims is more often than any case claims one record.
+const mostClaims = 2000
 
 // mostRecords is more than any case enqueues, also counting each as often as it may
 // be claimed or listed.

@@ -9,6 +9,7 @@ func caughtEarly() map[string][]string {
 		"enqueue-partly":           {"Hostile/Enqueue"},
 		"enqueue-refused-stored":   {"Hostile/Enqueue"},
 		"enqueue-late":             {"Enqueue/Found", "Enqueue/Concurrent"},
+		"enqueue-nothing-fails":    {"Enqueue/Empty"},
 		"enqueue-first-only":       {"Enqueue/Found", "Enqueue/Mixed"},
 		"enqueue-tells-nothing":    {"Enqueue/Found", "Enqueue/Mixed"},
 		"enqueue-keeps-history":    {"Enqueue/Stamps", "Defer/CallersClock"},

@@ -63,7 +63,7 @@ func start(ctx context.Context, kind Kind, cli *testcontainers.DockerClient) (*S
 	}
 	s := &Server{kind: kind, direct: kind.url(addr), c: c, cli: cli}
 	if err = s.ready(ctx); err == nil {
-		s.Proxy, err = proxy.New(addr)
+		s.Proxy, err = proxy.New(addr) //nolint:contextcheck // it outlives ctx
 	}
 	if err != nil {
 		_ = testcontainers.TerminateContainer(c, testcontainers.StopTimeout(0))
@@ -89,7 +89,7 @@ func connect(ctx context.Context, kind Kind, direct string) (*Server, error) {
 		port, _, _ := strings.Cut(kind.spec().port, "/")
 		addr = net.JoinHostPort(u.Hostname(), port)
 	}
-	if s.Proxy, err = proxy.New(addr); err != nil {
+	if s.Proxy, err = proxy.New(addr); err != nil { //nolint:contextcheck // it outlives ctx
 		return nil, err
 	}
 	u.Host = s.Proxy.Addr()
@@ -190,7 +190,7 @@ func (s *Server) ready(ctx context.Context) error {
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("%s isn't ready after %v: %w%s", s.kind, timeout, err, s.lastWords())
+			return fmt.Errorf("%s isn't ready after %v: %w%s", s.kind, timeout, err, s.lastWords()) //nolint:contextcheck // ctx has ended
 		case <-time.After(20 * time.Millisecond):
 		}
 	}

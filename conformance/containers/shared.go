@@ -38,28 +38,17 @@ func (l *Lazy) Main(m *testing.M) int {
 
 // Get returns the server. Where there can't be one the test is skipped, or fails if
 // TASKS_TEST_REQUIRE names the kind of server.
-func (l *Lazy) Get(t testing.TB) *Server {
-	t.Helper()
+func (l *Lazy) Get(tb testing.TB) *Server {
+	tb.Helper()
 	l.once.Do(func() { l.s, l.err = Start(context.Background(), l.kind) })
 	if l.err == nil {
 		return l.s
 	}
 	if Required(l.kind) {
-		t.Fatalf("TASKS_TEST_REQUIRE has %s: %v", l.kind, l.err)
+		tb.Fatalf("TASKS_TEST_REQUIRE has %s: %v", l.kind, l.err)
 	}
-	t.Skipf("NOT TESTED: %v. Run make images, or name a running server in %s; docs/testing.md has more", l.err, l.kind.spec().urlEnv)
+	tb.Skipf("NOT TESTED: %v. Run make images, or name a running server in %s; docs/testing.md has more", l.err, l.kind.spec().urlEnv)
 	return nil
-}
-
-// GetOwned is Get for tests that restart the server or look into it: they are skipped if
-// somebody else's server is used.
-func (l *Lazy) GetOwned(t testing.TB) *Server {
-	t.Helper()
-	s := l.Get(t)
-	if !s.Owned() {
-		t.Skipf("NOT TESTED: the server that %s names can't be restarted", l.kind.spec().urlEnv)
-	}
-	return s
 }
 
 // Required reports whether TASKS_TEST_REQUIRE, a list with commas, names the kind.

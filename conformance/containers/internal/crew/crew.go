@@ -21,35 +21,35 @@ const limit = 2 * time.Minute
 // Test runs all tests on the server. newName returns the name of a new place for records.
 func Test(t *testing.T, s *containers.Server, kind containers.Kind, newName func(t *testing.T) string) {
 	t.Helper()
-	anyone := func(fn func(*testing.T, *crew)) func(*testing.T) {
-		return func(t *testing.T) { fn(t, newCrew(t, s, Place{Kind: kind, URL: s.URL(), Name: newName(t)})) }
+	anyone := func(story func(*crew)) func(*testing.T) {
+		return func(t *testing.T) { story(newCrew(t, s, Place{Kind: kind, URL: s.URL(), Name: newName(t)})) }
 	}
-	owned := func(fn func(*testing.T, *crew)) func(*testing.T) {
+	owned := func(story func(*crew)) func(*testing.T) {
 		if s.Owned() {
-			return anyone(fn)
+			return anyone(story)
 		}
 		return func(t *testing.T) { t.Skip("NOT TESTED: the server isn't ours to restart") }
 	}
-	t.Run("WorkerKilled", anyone(workerKilled))
-	t.Run("WorkersReplaced", anyone(workersReplaced))
-	t.Run("ServerRestarted", owned(func(t *testing.T, c *crew) { serverFails(t, c, c.s.Restart) }))
-	t.Run("ServerKilled", owned(func(t *testing.T, c *crew) { serverFails(t, c, c.s.Kill) }))
-	t.Run("CutAtSettle", anyone(func(t *testing.T, c *crew) {
-		outageAtSettle(t, c, func() (undo func()) { c.s.Proxy.Cut(); return c.s.Proxy.Restore })
+	t.Run("WorkerKilled", anyone((*crew).workerKilled))
+	t.Run("WorkersReplaced", anyone((*crew).workersReplaced))
+	t.Run("ServerRestarted", owned(func(c *crew) { c.serverFails(s.Restart) }))
+	t.Run("ServerKilled", owned(func(c *crew) { c.serverFails(s.Kill) }))
+	t.Run("CutAtSettle", anyone(func(c *crew) {
+		c.outageAtSettle(func() (undo func()) { s.Proxy.Cut(); return s.Proxy.Restore })
 	}))
-	t.Run("SilenceAtSettle", anyone(func(t *testing.T, c *crew) {
-		outageAtSettle(t, c, func() (undo func()) { c.s.Proxy.Blackhole(proxy.Both); return c.s.Proxy.Restore })
+	t.Run("SilenceAtSettle", anyone(func(c *crew) {
+		c.outageAtSettle(func() (undo func()) { s.Proxy.Blackhole(proxy.Both); return s.Proxy.Restore })
 	}))
-	t.Run("RepliesLostAtSettle", anyone(func(t *testing.T, c *crew) {
-		outageAtSettle(t, c, func() (undo func()) {
-			c.s.Proxy.Blackhole(proxy.ToClient)
+	t.Run("RepliesLostAtSettle", anyone(func(c *crew) {
+		c.outageAtSettle(func() (undo func()) {
+			s.Proxy.Blackhole(proxy.ToClient)
 			return func() {
-				c.s.Proxy.Break()
-				c.s.Proxy.Restore()
+				s.Proxy.Break()
+				s.Proxy.Restore()
 			}
 		})
 	}))
-	t.Run("ListenerForgotten", anyone(listenerForgotten))
+	t.Run("ListenerForgotten", anyone((*crew).listenerForgotten))
 }
 
 // crew is a test's worker processes and what they work on.
@@ -142,8 +142,8 @@ func (c *crew) enqueueBatch(ids []string, what job) {
 	}
 }
 
-// eventually polls until ok, and returns how long it took.
-func (c *crew) eventually(what string, ok func() bool) time.Duration {
+// eventually polls until ok.
+func (c *crew) eventually(what string, ok func() bool) {
 	c.t.Helper()
 	start := time.Now()
 	for !ok() {
@@ -152,7 +152,6 @@ func (c *crew) eventually(what string, ok func() bool) time.Duration {
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
-	return time.Since(start)
 }
 
 // counts are the records by status; nil if the server is away.
@@ -188,9 +187,9 @@ func (c *crew) successful(n int) {
 }
 
 // await waits for n events of the kind.
-func (c *crew) await(kind string, n int) time.Duration {
+func (c *crew) await(kind string, n int) {
 	c.t.Helper()
-	return c.eventually(fmt.Sprintf("%d events %s", n, kind), func() bool { return events(c.t, c.order.Dir, kind) >= n })
+	c.eventually(fmt.Sprintf("%d events %s", n, kind), func() bool { return events(c.t, c.order.Dir, kind) >= n })
 }
 
 // flag returns a file for job.Until, and what makes it.

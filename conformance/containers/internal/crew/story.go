@@ -19,7 +19,8 @@ func many() int {
 
 // workerKilled kills a worker with kill -9 while it runs tasks. Each of them must be run again,
 // once, within lease and sweep interval; what runs elsewhere isn't touched.
-func workerKilled(t *testing.T, c *crew) {
+func (c *crew) workerKilled() {
+	t := c.t
 	const n = 10
 	c.order.Lease, c.order.Sweep = 2*time.Second, 500*time.Millisecond
 	first := hire(t, c.order)
@@ -63,7 +64,8 @@ func workerKilled(t *testing.T, c *crew) {
 
 // workersReplaced stops workers in good order and starts others, as a deployment does, under
 // load: each task is run once.
-func workersReplaced(t *testing.T, c *crew) {
+func (c *crew) workersReplaced() {
+	t := c.t
 	n := many() / 4
 	ps := c.hire(4)
 	var enqueued sync.WaitGroup
@@ -82,7 +84,8 @@ func workersReplaced(t *testing.T, c *crew) {
 
 // serverFails has the server go and come back three times under load: all tasks succeed, and
 // each is run once, since no outage is as long as a lease.
-func serverFails(t *testing.T, c *crew, fail func(context.Context) error) {
+func (c *crew) serverFails(fail func(context.Context) error) {
+	t := c.t
 	n := many()
 	ps := c.hire(4)
 	start := time.Now()
@@ -107,7 +110,8 @@ func serverFails(t *testing.T, c *crew, fail func(context.Context) error) {
 
 // outageAtSettle has tasks end while the store is away for five seconds: they must not be run
 // again.
-func outageAtSettle(t *testing.T, c *crew, fault func() (undo func())) {
+func (c *crew) outageAtSettle(fault func() (undo func())) {
+	t := c.t
 	const n = 20
 	ps := c.hire(2)
 	until, raise := c.flag()
@@ -138,7 +142,8 @@ func outageAtSettle(t *testing.T, c *crew, fault func() (undo func())) {
 // listenerForgotten makes all connections of an idle worker fall silent, as a firewall does
 // with those it has forgotten. The worker must notice, though nobody tells it, and then hear
 // of new work at once again.
-func listenerForgotten(t *testing.T, c *crew) {
+func (c *crew) listenerForgotten() {
+	t := c.t
 	c.order.Place.PollInterval = time.Hour // so that it is the listener who brings the news
 	p := hire(t, c.order)
 	c.enqueue(1, job{})

@@ -55,7 +55,7 @@ test: images ## Test every module: race detector, shuffled; RACE=0, PKG=./tasks/
 		echo "$$without" >&2; \
 		race=0; \
 	fi; \
-	flags=(-shuffle=on -timeout 15m); \
+	flags=(-shuffle=on -timeout 20m); \
 	if [ "$$race" != 0 ]; then flags+=(-race); export CGO_ENABLED=1; fi; \
 	echo "go test $${flags[*]} $(TESTFLAGS) $(PKG)"; \
 	status=0; \

@@ -1,39 +1,39 @@
 -- The tables of Sideman. @ stands for the schema.
 
--- A record. The columns of fixed length come first, so that there is no padding; what may hold any
--- bytes is bytea. The layout of workers, errors and metadata is in codec.go.
+-- A record. What claim and settle don't change comes first: of a new version on the same page
+-- only what lies between the first and the last difference is written to the WAL. What may hold
+-- any bytes is bytea; the layout of metadata, workers and errors is in codec.go.
 CREATE TABLE @.tasks (
     enqueued_at      timestamptz NOT NULL,
     due              timestamptz NOT NULL, -- enqueued_at, or run_after if that is later
     run_after        timestamptz,
     expires_at       timestamptz,
-    started_at       timestamptz,          -- of the first attempt
-    attempted_at     timestamptz,          -- of the newest attempt
-    finished_at      timestamptz,
-    until            timestamptz,          -- RUNNING: the lease's deadline; final: when to delete, NULL is never
-    max_attempts     bigint      NOT NULL,
     timeout          bigint,               -- nanoseconds
     retain           bigint,               -- nanoseconds; NULL is as the backend is configured
-    attempts         integer     NOT NULL DEFAULT 0,
+    max_attempts     bigint      NOT NULL,
     priority         smallint    NOT NULL,
-    status           smallint    NOT NULL DEFAULT 0, -- 0 READY, 1 RUNNING, 2 SUCCESSFUL, 3 FAILED, 4 CANCELLED, 9 damaged
-    cancel_requested boolean     NOT NULL DEFAULT false,
     id               text COLLATE "C" NOT NULL,
     queue            text COLLATE "C" NOT NULL,
     task             text COLLATE "C" NOT NULL,
     alias            text COLLATE "C" NOT NULL,
-    token            bytea,                -- of the lease
     args             bytea,
-    value            bytea,
+    metadata         bytea,
+    status           smallint    NOT NULL DEFAULT 0, -- 0 READY, 1 RUNNING, 2 SUCCESSFUL, 3 FAILED, 4 CANCELLED, 9 damaged
+    cancel_requested boolean     NOT NULL DEFAULT false,
+    attempts         integer     NOT NULL DEFAULT 0,
+    started_at       timestamptz,          -- of the first attempt
+    attempted_at     timestamptz,          -- of the newest attempt
+    finished_at      timestamptz,
+    until            timestamptz,          -- RUNNING: the lease's deadline; final: when to delete, NULL is never
+    token            bytea,                -- of the lease
     workers          bytea,                -- one entry for each attempt
     errors           bytea,                -- one entry for each failed attempt
-    metadata         bytea,
     cancel_reason    bytea,
+    value            bytea,
     CONSTRAINT tasks_pkey PRIMARY KEY (id)
 ) WITH (
-    -- Room on each page for the versions that claim and settle write: on the same page they cost
-    -- less WAL.
-    fillfactor = 70,
+    -- Room on each page for the versions that claim and settle write.
+    fillfactor = 50,
     autovacuum_vacuum_scale_factor = 0.02,
     autovacuum_vacuum_threshold = 1000,
     autovacuum_analyze_scale_factor = 0.02,

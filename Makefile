@@ -30,8 +30,20 @@ TOOLS := bin/.tools
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' Makefile
 
+# Runs a command while the servers run that tests of backends need, if it tests any of those.
+WITH_SERVERS = go run ./conformance/containers/cmd/with-servers
+SERVERS = $(if $(filter work ./... %backends/... %backends/database %backends/redis %backends/database/... %backends/redis/...,$(PKG)),$(WITH_SERVERS))
+
+.PHONY: images
+images: ## Get or build the images of PostgreSQL and Redis that the tests run
+	@conformance/containers/image/get.sh
+
+.PHONY: servers
+servers: images ## A shell with PostgreSQL and Redis running, for go test by hand
+	@$(WITH_SERVERS)
+
 .PHONY: test
-test: ## Test every module: race detector, shuffled; RACE=0, PKG=./tasks/..., TESTFLAGS='-run X'
+test: images ## Test every module: race detector, shuffled; RACE=0, PKG=./tasks/..., TESTFLAGS='-run X'
 	@race=$(RACE); \
 	cc=$$(go env CC); \
 	if [ "$$race" != 0 ] && ! command -v "$${cc%% *}" >/dev/null; then \
@@ -43,11 +55,11 @@ test: ## Test every module: race detector, shuffled; RACE=0, PKG=./tasks/..., TE
 		echo "$$without" >&2; \
 		race=0; \
 	fi; \
-	flags=(-shuffle=on -timeout 15m); \
+	flags=(-shuffle=on -timeout 20m); \
 	if [ "$$race" != 0 ]; then flags+=(-race); export CGO_ENABLED=1; fi; \
 	echo "go test $${flags[*]} $(TESTFLAGS) $(PKG)"; \
 	status=0; \
-	go test "$${flags[@]}" $(TESTFLAGS) $(PKG) 2>&1 | awk -f .ci/summary.awk || status=$$?; \
+	$(SERVERS) go test "$${flags[@]}" $(TESTFLAGS) $(PKG) 2>&1 | awk -f .ci/summary.awk || status=$$?; \
 	if [ -n "$${without:-}" ]; then echo "$$without" >&2; fi; \
 	exit $$status
 
@@ -63,16 +75,18 @@ fmt: $(TOOLS) ## Format the code: gofumpt, goimports
 bench: ## Benchmark the root module: BENCH=regexp, BENCHTIME=1s, BENCHCOUNT=6 (for bin/benchstat)
 	go test -run '^$$' -bench '$(BENCH)' -benchmem -benchtime $(BENCHTIME) -count $(BENCHCOUNT) ./...
 
-# The packages whose TestConformance goes into docs/conformance.md.
-CONFORMING = ./backends/...
+# The packages whose TestConformance goes into docs/conformance.md; those with servers run them in containers.
+CONFORMING = ./backends/immediate ./backends/dummy ./backends/bolt ./conformance/containers/database ./conformance/containers/redis
+REPORT = TASKS_TEST_REQUIRE=postgres,redis TASKS_TEST_OWN_SERVERS=1 \
+	go test -json -timeout 20m -run '^TestConformance$$' $(CONFORMING) | go run ./conformance/internal/report -o docs/conformance.md
 
 .PHONY: conformance
-conformance: ## Run the suite on every backend and write docs/conformance.md
-	@go test -json -run '^TestConformance$$' $(CONFORMING) | go run ./conformance/internal/report -o docs/conformance.md
+conformance: images ## Run the suite on every backend and write docs/conformance.md
+	@$(REPORT)
 
 .PHONY: conformance-check
-conformance-check: ## Fail if docs/conformance.md is stale
-	@go test -json -run '^TestConformance$$' $(CONFORMING) | go run ./conformance/internal/report -o docs/conformance.md -check
+conformance-check: images ## Fail if docs/conformance.md is stale
+	@$(REPORT) -check
 
 .PHONY: fuzz
 fuzz: ## Fuzz every target for FUZZTIME (10s)

@@ -5,12 +5,14 @@ package backends
 
 import (
 	"github.com/sideman-go/sideman/backends/bolt"
+	"github.com/sideman-go/sideman/backends/database"
 	"github.com/sideman-go/sideman/backends/dummy"
 	"github.com/sideman-go/sideman/backends/immediate"
+	"github.com/sideman-go/sideman/backends/redis"
 	"github.com/sideman-go/sideman/tasks"
 )
 
-// All returns the drivers of immediate, dummy and bolt.
+// All returns the drivers of immediate, dummy, bolt, database and redis.
 func All() tasks.Drivers {
-	return tasks.Drivers{immediate.Driver(), dummy.Driver(), bolt.Driver()}
+	return tasks.Drivers{immediate.Driver(), dummy.Driver(), bolt.Driver(), database.Driver(), redis.Driver()}
 }

@@ -1,0 +1,126 @@
+package database
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/sideman-go/sideman/tasks"
+)
+
+// The findings of Check; doc.go explains them.
+const (
+	findClosed      = "database.E001"
+	findUnreachable = "database.E002"
+	findNoSchema    = "database.E003"
+	findBehind      = "database.E004"
+	findOld         = "database.E005"
+	findReadOnly    = "database.E006"
+	findRights      = "database.E007"
+	findDamaged     = "database.E008"
+	findAhead       = "database.W001"
+	findNoSync      = "database.W002"
+	findEncoding    = "database.W003"
+)
+
+const (
+	// oldest is the oldest server that is supported.
+	oldest = 140000
+	// manyDamaged is how many damaged records Check counts at most.
+	manyDamaged = 1000
+)
+
+// sqlServer returns what there is to know of the server and the schema. In: $1 the name
+// of the table of migrations, $2 that of the tasks. It reads no table of ours, since
+// there may be none.
+const sqlServer = `SELECT current_setting('server_version_num')::int, current_setting('server_version'),
+	pg_is_in_recovery(), current_setting('transaction_read_only')::bool,
+	current_setting('fsync')::bool, current_setting('synchronous_commit'), current_setting('server_encoding'),
+	to_regclass($1::text) IS NOT NULL, to_regclass($2::text) IS NOT NULL`
+
+// sqlCheck returns, for $1 the name of the table of tasks, the newest migration, whether this user may do what it must, and how
+// many records are damaged.
+const sqlCheck = `SELECT
+	(SELECT coalesce(max(m.version), 0) FROM @.migrations m),
+	has_table_privilege($1::text, 'SELECT') AND has_table_privilege($1::text, 'INSERT')
+		AND has_table_privilege($1::text, 'UPDATE') AND has_table_privilege($1::text, 'DELETE'),
+	(SELECT count(*) FROM (SELECT FROM @.tasks t WHERE t.status = 9 LIMIT 1000) d)`
+
+// Check implements tasks.Backend.
+func (b *Backend) Check(ctx context.Context) []tasks.Finding {
+	var all []tasks.Finding
+	add := func(id string, level tasks.Level, hint, format string, args ...any) {
+		all = append(all, tasks.Finding{ID: id, Level: level, Message: fmt.Sprintf(format, args...), Hint: hint})
+	}
+	if err := b.enter(ctx); err != nil {
+		add(findClosed, tasks.LevelError, "open it again", "the backend can't be checked: %v", err)
+		return all
+	}
+	defer b.inflight.Done()
+	failed := func(err error) []tasks.Finding {
+		switch {
+		case errors.Is(err, tasks.ErrClosed):
+			add(findClosed, tasks.LevelError, "open it again", "the backend is closed")
+		default:
+			add(findUnreachable, tasks.LevelError, "see that the server runs and can be reached from here",
+				"the server can't be asked: %v", err)
+		}
+		return all
+	}
+	var (
+		version                    int
+		name, syncCommit, encoding string
+		recovery, readOnly, fsync  bool
+		migrations, table, rights  bool
+		newest, damaged            int
+		prefix                     = quote(b.schema) + "."
+	)
+	err := b.scan(ctx, sqlServer, []any{prefix + "migrations", prefix + "tasks"}, func() {}, func(scan func(...any) error) error {
+		return scan(&version, &name, &recovery, &readOnly, &fsync, &syncCommit, &encoding, &migrations, &table)
+	})
+	if err != nil {
+		return failed(err)
+	}
+	if version < oldest {
+		add(findOld, tasks.LevelError, "upgrade the server", "PostgreSQL %s is older than 14, the oldest that is supported", name)
+	}
+	switch {
+	case recovery:
+		add(findReadOnly, tasks.LevelError, "connect to the primary: target_session_attrs=read-write", "the server is a standby and takes no writes")
+	case readOnly:
+		add(findReadOnly, tasks.LevelError, "turn default_transaction_read_only off for this user and database", "transactions are read-only here")
+	}
+	if !fsync {
+		add(findNoSync, tasks.LevelWarning, "turn fsync on", "the server has fsync off: a crash of its machine loses tasks, or all there is")
+	}
+	if syncCommit == "off" {
+		add(findNoSync, tasks.LevelWarning, "turn synchronous_commit on for this user and database", "synchronous_commit is off: a crash of the server loses tasks")
+	}
+	if encoding != "UTF8" {
+		add(findEncoding, tasks.LevelWarning, "use a database with the encoding UTF8", "the database's encoding is %s: it can't hold every name of a queue or task", encoding)
+	}
+	if !migrations || !table {
+		add(findNoSchema, tasks.LevelError, "set the option migrate, or call Migrator.Up", "the schema %q has no tables of Sideman", b.schema)
+		return all
+	}
+	err = b.scan(ctx, b.sql.check, []any{prefix + "tasks"}, func() {}, func(scan func(...any) error) error {
+		return scan(&newest, &rights, &damaged)
+	})
+	if err != nil {
+		return failed(err)
+	}
+	switch want := latest(); {
+	case newest < want:
+		add(findBehind, tasks.LevelError, "set the option migrate, or call Migrator.Up", "the schema %q is at version %d, and this program needs %d", b.schema, newest, want)
+	case newest > want:
+		add(findAhead, tasks.LevelWarning, "upgrade this program", "the schema %q is at version %d, and this program knows %d", b.schema, newest, want)
+	}
+	if !rights {
+		add(findRights, tasks.LevelError, "grant SELECT, INSERT, UPDATE and DELETE on the tables of the schema", "the user may not read and write the tables of the schema %q", b.schema)
+	}
+	if damaged > 0 {
+		add(findDamaged, tasks.LevelError, "delete them by id once they aren't needed any more",
+			"%d records can't be decoded and so aren't run", damaged)
+	}
+	return all
+}

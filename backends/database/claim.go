@@ -1,0 +1,267 @@
+package database
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/sideman-go/sideman/tasks"
+)
+
+// queuesAll and queuesSome make the table queue(name): the queues that have READY
+// records, or those that were asked for. $1 are the names asked for.
+const (
+	queuesAll = `queue(name) AS (
+	(SELECT t.queue FROM @.tasks t WHERE t.status = 0 AND $1::text[] IS NOT NULL ORDER BY t.queue LIMIT 1)
+	UNION ALL
+	SELECT (SELECT t.queue FROM @.tasks t WHERE t.status = 0 AND t.queue > q.name ORDER BY t.queue LIMIT 1)
+	FROM queue q WHERE q.name IS NOT NULL
+)`
+	queuesSome = `queue(name) AS (SELECT DISTINCT q.name COLLATE "C" FROM unnest($1::text[]) q(name))`
+)
+
+// levels makes the table level(queue, priority) of the priorities in use in queues that
+// aren't left out ($2) or paused, by going from one to the next in the index.
+const levels = `level(queue, priority) AS (
+	SELECT q.name, (SELECT t.priority FROM @.tasks t WHERE t.status = 0 AND t.queue = q.name ORDER BY t.priority DESC LIMIT 1)
+	FROM queue q
+	WHERE q.name IS NOT NULL AND q.name <> ALL ($2::text[]) AND NOT EXISTS (SELECT FROM @.paused p WHERE p.queue = q.name)
+	UNION ALL
+	SELECT l.queue, (SELECT t.priority FROM @.tasks t
+		WHERE t.status = 0 AND t.queue = l.queue AND t.priority < l.priority ORDER BY t.priority DESC LIMIT 1)
+	FROM level l WHERE l.priority IS NOT NULL
+)`
+
+// tokenOf is the token of the lease that a claim gives on a record: made of a key that is
+// drawn for each claim, so that what a claim whose reply was lost has taken can be found.
+const tokenOf = `substring(sha256($N::bytea || convert_to(t.id, 'UTF8')) FOR 16)`
+
+// sqlClaim makes records RUNNING, and those CANCELLED that have expired instead.
+//
+// In: $1 the queues, $2 those to leave out, $3 how many, $4 the worker as an entry of
+// workers, $5 the claim's key, $6 the lease in microseconds, $7 for how many nanoseconds
+// cancelled records are kept, below 0 for ever, $8 the reason of the expired.
+// Out: the records, in claim order.
+//
+// It looks first, without locks, at what would come first over all levels (head), which
+// gives the share of each level. Then it locks as many in each level, and skips what
+// others have locked: so the order is exact if nobody else claims, two claims never
+// wait for one another or get the same record, and a crowd of claims moves on down the
+// level rather than fight for its head. A record that was claimed between the look of
+// the statement and its lock is seen not to be READY any more when the lock is had.
+// Nothing that is deferred is looked at: a level ends where due is in the future.
+const sqlClaim = `WITH RECURSIVE <queues>, <levels>,
+head AS MATERIALIZED (
+	SELECT l.queue, l.priority
+	FROM level l CROSS JOIN LATERAL (
+		SELECT t.due, t.id FROM @.tasks t
+		WHERE t.status = 0 AND t.queue = l.queue AND t.priority = l.priority AND t.due <= <now>
+		ORDER BY t.due, t.id LIMIT $3::int8
+	) c
+	WHERE l.priority IS NOT NULL
+	ORDER BY l.priority DESC, c.due, c.id LIMIT $3::int8
+),
+share AS (SELECT h.queue, h.priority, count(*) AS n FROM head h GROUP BY h.queue, h.priority),
+taken AS MATERIALIZED (
+	SELECT c.id, c.expired
+	FROM share s CROSS JOIN LATERAL (
+		SELECT t.id, (t.attempts = 0 AND t.expires_at IS NOT NULL AND t.expires_at <= <now>) AS expired FROM @.tasks t
+		WHERE t.status = 0 AND t.queue = s.queue AND t.priority = s.priority AND t.due <= <now>
+		ORDER BY t.due, t.id LIMIT s.n FOR UPDATE SKIP LOCKED
+	) c
+),
+done AS (
+	UPDATE @.tasks t SET
+		status           = CASE WHEN k.expired THEN 4 ELSE 1 END,
+		attempts         = t.attempts + CASE WHEN k.expired THEN 0 ELSE 1 END,
+		workers          = CASE WHEN k.expired THEN t.workers ELSE coalesce(t.workers, '') || $4::bytea END,
+		started_at       = CASE WHEN k.expired THEN t.started_at ELSE coalesce(t.started_at, <now>) END,
+		attempted_at     = CASE WHEN k.expired THEN t.attempted_at ELSE <now> END,
+		token            = CASE WHEN k.expired THEN NULL ELSE <token $5> END,
+		finished_at      = CASE WHEN k.expired THEN <now> END,
+		cancel_requested = false,
+		cancel_reason    = CASE WHEN k.expired THEN $8::bytea ELSE t.cancel_reason END,
+		until            = CASE
+			WHEN NOT k.expired THEN <now> + $6::int8 * interval '1 microsecond'
+			WHEN coalesce(t.retain, $7::int8) >= 0 THEN <now> + coalesce(t.retain, $7::int8) / 1000 * interval '1 microsecond'
+			END
+	FROM taken k WHERE t.id = k.id
+	RETURNING t.*
+)
+SELECT <columns> FROM done t ORDER BY t.priority DESC, t.due, t.id`
+
+// selection picks the statement for a selection and returns its first two arguments.
+func (b *Backend) selection(sel tasks.Selection, all, some string) (query string, queues, exclude []string) {
+	text := func(names []string) []string {
+		return slices.DeleteFunc(slices.Clone(names), func(n string) bool { return !isText(n) })
+	}
+	exclude = append([]string{}, text(sel.Exclude)...)
+	if sel.All() {
+		return all, []string{}, exclude
+	}
+	return some, append([]string{}, text(sel.Queues)...), exclude
+}
+
+var errLease = errors.New("database: the length of a lease must be positive")
+
+const (
+	// maxClaim bounds one claim.
+	maxClaim = 10_000
+	// claimRounds bounds how often a claim that met expired records goes on.
+	claimRounds = 4
+	// recoverTimeout bounds one attempt to give back what a lost reply claimed.
+	recoverTimeout = 5 * time.Second
+	// lostClaim is for how long it is tried, if the lease isn't shorter.
+	lostClaim = time.Minute
+)
+
+// Claim implements tasks.Store.
+func (b *Backend) Claim(ctx context.Context, req tasks.ClaimRequest) ([]tasks.Claimed, error) {
+	if err := b.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer b.inflight.Done()
+	if req.Limit < 1 {
+		return nil, nil
+	}
+	if req.Lease <= 0 {
+		return nil, errLease
+	}
+	var claimed []tasks.Claimed
+	for round := 1; ; round++ {
+		got, expired, err := b.claim(ctx, &req, min(req.Limit, maxClaim)-len(claimed))
+		claimed = append(claimed, got...)
+		if err != nil {
+			if len(claimed) > 0 {
+				break // these are the worker's; the error comes again
+			}
+			return nil, err
+		}
+		if expired == 0 || len(claimed) >= req.Limit || round == claimRounds {
+			break
+		}
+		// Expired records were in the way. There may be many: clear them first.
+		if _, _, err := b.expire(ctx); err != nil {
+			break
+		}
+	}
+	// Each round is in order; what a later one found can belong before.
+	slices.SortStableFunc(claimed, func(a, c tasks.Claimed) int {
+		x, y := a.Record, c.Record
+		return cmp.Or(cmp.Compare(y.Priority, x.Priority), x.DueAt().Compare(y.DueAt()), strings.Compare(x.ID, y.ID))
+	})
+	return claimed, nil
+}
+
+// claim is one statement.
+func (b *Backend) claim(ctx context.Context, req *tasks.ClaimRequest, limit int) (claimed []tasks.Claimed, expired int, err error) {
+	key := make([]byte, sizeToken)
+	_, _ = rand.Read(key) // never fails
+	query, queues, exclude := b.selection(req.Selection, b.sql.claimAll, b.sql.claimSome)
+	var damaged, drop []string
+	how := call{tuning: tuning, grace: true}
+	if b.opts.AsyncClaims {
+		how.tuning = asyncTuning
+	}
+	sent, err := b.on(ctx, how, query, []any{
+		queues, exclude, int64(limit), appendString(nil, req.Worker), key, micros(req.Lease),
+		int64(b.keep.Cancelled), []byte(reasonExpired),
+	}, func(scan func(...any) error) error {
+		r := &row{}
+		if err := r.scan(scan); err != nil {
+			return err
+		}
+		switch {
+		case r.damage != nil:
+			damaged = append(damaged, r.rec.ID)
+		case r.rec.Status == tasks.Running:
+			claimed = append(claimed, tasks.Claimed{Record: &r.rec, Lease: r.lease()})
+		default:
+			expired++
+			if r.rec.Retain != nil && *r.rec.Retain == 0 {
+				drop = append(drop, r.rec.ID)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		if !sent {
+			return nil, 0, err
+		}
+		if judge(err) == faultLost {
+			b.giveBack(key, req.Lease)
+		}
+		return nil, 0, writeError(ctx, err)
+	}
+	if len(damaged) > 0 {
+		_ = b.write(ctx, b.sql.quarantine, []any{damaged, key}, ignore) // else its lease runs out, and it comes again
+	}
+	if len(drop) > 0 {
+		_ = b.write(ctx, b.sql.retainNone, []any{drop}, ignore) // else a sweep does it
+	}
+	return claimed, expired, nil
+}
+
+func ignore(func(...any) error) error { return nil }
+
+// sqlQuarantine takes records that can't be decoded out of the way. In: $1 the ids, $2
+// the key of the claim that came upon them.
+const sqlQuarantine = `UPDATE @.tasks t SET status = 9, until = NULL, token = NULL
+WHERE t.id = ANY ($1::text[]) AND t.status = 1 AND t.token = <token $2>`
+
+// sqlQuarantineOverdue does the same for a sweep, which has come upon them. In: $1 the ids.
+const sqlQuarantineOverdue = `UPDATE @.tasks SET status = 9, until = NULL, token = NULL
+WHERE id = ANY ($1::text[]) AND ((status = 1 AND until <= <now>) OR (status = 0 AND attempts = 0 AND expires_at <= <now>))`
+
+// sqlRetainNone deletes records that are final and aren't to be kept. In: $1 the ids.
+const sqlRetainNone = `DELETE FROM @.tasks WHERE id = ANY ($1::text[]) AND status IN (2, 3, 4) AND retain = 0`
+
+// sqlHeld returns the ids and tokens of the records that are RUNNING by a claim. In: $1 its
+// key. There is no index for that: the RUNNING ones are few, and have one of their own.
+const sqlHeld = `SELECT t.id, t.token FROM @.tasks t WHERE t.status = 1 AND t.token = <token $1>`
+
+// giveBack releases what was claimed by a claim whose reply was lost: nobody would run
+// it, and when its lease had run out an attempt would be counted that never was. The
+// statement may still be on its way to a server that doesn't answer, so finding nothing
+// isn't the end of it.
+func (b *Backend) giveBack(key []byte, lease time.Duration) {
+	b.inflight.Add(1) // the caller is in flight
+	go func() {
+		defer b.inflight.Done()
+		over := time.Now().Add(min(lease, lostClaim))
+		for wait := firstRetry; ; wait = min(2*wait, lastRetry) {
+			last := b.alive() != nil || time.Now().After(over)
+			ctx, cancel := context.WithTimeout(context.Background(), recoverTimeout)
+			n, err := b.releaseClaim(ctx, key)
+			cancel()
+			if last || (err == nil && n > 0) {
+				return
+			}
+			select {
+			case <-time.After(wait):
+			case <-b.done:
+			}
+		}
+	}()
+}
+
+// releaseClaim releases what is RUNNING by a claim and returns how much that was.
+func (b *Backend) releaseClaim(ctx context.Context, key []byte) (int, error) {
+	var outs []settling
+	err := b.read(ctx, b.sql.held, []any{key}, func() { outs = nil }, func(scan func(...any) error) error {
+		s := settling{out: &tasks.Outcome{Kind: tasks.OutcomeRelease}}
+		if err := scan(&s.out.Lease.ID, &s.token); err != nil {
+			return err
+		}
+		outs = append(outs, s)
+		return nil
+	})
+	if err != nil || len(outs) == 0 {
+		return 0, err
+	}
+	return len(outs), b.settleSlow(ctx, outs, make([]error, len(outs)))
+}

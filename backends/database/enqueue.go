@@ -1,0 +1,301 @@
+package database
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/sideman-go/sideman/tasks"
+	"github.com/sideman-go/sideman/tasks/lifecycle"
+)
+
+// sqlInsert stores records and tells the waiting workers, in one round trip.
+//
+// In: $1…$14 one array for each column, delay and ttl in microseconds and -1 for none,
+// times as text and empty for none; $15 how many records; $16 the channel; $17 what to
+// say on it. Out: the server's time and how many were stored; if that isn't all, one
+// row for each that was, with its id.
+//
+// An id that is there already is left as it is, also one that another transaction is
+// storing right now: its end is waited for. Two batches with the same ids don't
+// deadlock, since each takes its ids in order; of an id that is twice in the batch the
+// first is stored. The notification is part of the
+// transaction: nobody is told of what was rolled back, and it delays nobody.
+const sqlInsert = `WITH ins AS (
+	INSERT INTO @.tasks (id, alias, task, queue, priority, args, metadata, max_attempts, timeout, retain,
+		enqueued_at, run_after, due, expires_at)
+	SELECT w.id, w.alias, w.task, w.queue, w.priority, w.args, w.metadata, w.max_attempts, nullif(w.timeout, 0), w.retain,
+		<now>, w.after, greatest(<now>, w.after),
+		CASE WHEN w.ttl >= 0 THEN <now> + w.ttl * interval '1 microsecond' ELSE nullif(w.expires_at, '')::timestamptz END
+	FROM (
+		SELECT u.*, CASE WHEN u.delay >= 0 THEN <now> + u.delay * interval '1 microsecond'
+			ELSE nullif(u.run_after, '')::timestamptz END AS after
+		FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::int2[], $6::bytea[], $7::bytea[], $8::int8[],
+			$9::int8[], $10::int8[], $11::text[], $12::int8[], $13::text[], $14::int8[])
+			WITH ORDINALITY
+			AS u(id, alias, task, queue, priority, args, metadata, max_attempts, timeout, retain, run_after, delay, expires_at, ttl, n)
+	) w
+	ORDER BY w.id COLLATE "C", w.n
+	ON CONFLICT (id) DO NOTHING
+	RETURNING id
+), n AS (SELECT count(*) AS n FROM ins)
+SELECT <now>, n.n, ins.id, CASE WHEN n.n > 0 THEN pg_notify($16::text, $17::text)::text END
+FROM n LEFT JOIN ins ON n.n < $15::int8`
+
+// sqlGet reads one record. In: $1 the id.
+const sqlGet = `SELECT <columns> FROM @.tasks t WHERE t.id = $1::text`
+
+// fresh is a record on its way in.
+type fresh struct {
+	in       tasks.Record // as it came, with Delay and TTL
+	args     []byte
+	metadata []byte
+	out      tasks.Record
+}
+
+// prepare encodes records on the caller's goroutine, and copies what the caller may
+// change once it has left.
+func prepare(recs []*tasks.Record) (all []fresh, size int, err error) {
+	all = make([]fresh, len(recs))
+	for i, rec := range recs {
+		if err := fits(rec); err != nil {
+			return nil, 0, err
+		}
+		all[i] = fresh{in: *rec, args: slices.Clone(rec.Args), metadata: encodeMetadata(rec.Metadata)}
+		size += 256 + len(rec.Args) + len(all[i].metadata)
+	}
+	return all, size, nil
+}
+
+// The longest names and arguments that are taken.
+const (
+	maxID   = 255
+	maxText = 512
+	maxArgs = 64 << 20
+)
+
+// fits refuses what the tables can't hold. The App has checked the rest.
+func fits(rec *tasks.Record) error {
+	if rec.ID == "" || len(rec.ID) > maxID || !isText(rec.ID) {
+		return fmt.Errorf("%w: an id has 1 to %d bytes of UTF-8 without NUL here, not %q", tasks.ErrInvalidTask, maxID, cut(rec.ID))
+	}
+	for _, f := range [...]struct{ what, s string }{{"queue", rec.Queue}, {"task", rec.Task}, {"alias", rec.Alias}} {
+		if len(f.s) > maxText || !isText(f.s) {
+			return fmt.Errorf("%w: a name of a %s has up to %d bytes of UTF-8 without NUL here, not %q", tasks.ErrInvalidTask, f.what, maxText, cut(f.s))
+		}
+	}
+	for _, t := range [...]time.Time{rec.RunAfter, rec.ExpiresAt} {
+		if y := t.UTC().Year(); y < 1 || y > 9999 {
+			return fmt.Errorf("%w: the year %d", tasks.ErrInvalidTask, y)
+		}
+	}
+	switch {
+	case rec.Priority < tasks.MinPriority || rec.Priority > tasks.MaxPriority:
+		return fmt.Errorf("%w: priority %d is not within %d…%d", tasks.ErrInvalidTask, rec.Priority, tasks.MinPriority, tasks.MaxPriority)
+	case len(rec.Args) > maxArgs:
+		return fmt.Errorf("%w: %d bytes of arguments", tasks.ErrTooLarge, len(rec.Args))
+	}
+	return nil
+}
+
+// isText reports whether PostgreSQL takes s as text.
+func isText(s string) bool { return utf8.ValidString(s) && strings.IndexByte(s, 0) < 0 }
+
+func cut(s string) string {
+	if len(s) > 80 {
+		return s[:80] + "…"
+	}
+	return s
+}
+
+// insertArgs are the arguments of sqlInsert.
+func (b *Backend) insertArgs(all []*fresh) []any {
+	n := len(all)
+	var (
+		ids, aliases, names, queues = make([]string, n), make([]string, n), make([]string, n), make([]string, n)
+		after, expires              = make([]string, n), make([]string, n)
+		priority                    = make([]int16, n)
+		args, metadata              = make([][]byte, n), make([][]byte, n)
+		most, timeout, delay, ttl   = make([]int64, n), make([]int64, n), make([]int64, n), make([]int64, n)
+		retain                      = make([]*int64, n)
+		note                        = make(news, 1)
+	)
+	for i, f := range all {
+		r := &f.in
+		ids[i], aliases[i], names[i], queues[i] = r.ID, r.Alias, r.Task, r.Queue
+		after[i], expires[i] = timeText(r.RunAfter), timeText(r.ExpiresAt)
+		priority[i] = int16(r.Priority)
+		args[i], metadata[i] = f.args, f.metadata
+		most[i], timeout[i] = int64(r.MaxAttempts), int64(r.Timeout)
+		delay[i], ttl[i] = -1, -1
+		if r.Delay > 0 {
+			delay[i] = micros(r.Delay)
+		}
+		if r.TTL > 0 {
+			ttl[i] = micros(r.TTL)
+		}
+		if r.Retain != nil {
+			retain[i] = new(int64(*r.Retain))
+		}
+		note.add(r.Queue, delay[i] < 0 && after[i] == "")
+	}
+	return []any{
+		ids, aliases, names, queues, priority, args, metadata, most, timeout, retain, after, delay, expires, ttl,
+		int64(n), b.sql.channel, note.payload(),
+	}
+}
+
+// insert stores records by one statement and fills in their out, without the
+// duplicates, which it returns.
+func (b *Backend) insert(ctx context.Context, r runner, all []*fresh) (dups []*fresh, err error) {
+	var now time.Time
+	var stored int64
+	var ids map[string]bool
+	err = r.run(ctx, b.sql.insert, b.insertArgs(all), func(scan func(...any) error) error {
+		var id, void *string
+		if err := scan(&now, &stored, &id, &void); err != nil {
+			return err
+		}
+		if id != nil {
+			if ids == nil {
+				ids = make(map[string]bool, stored)
+			}
+			ids[*id] = true
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range all {
+		if stored < int64(len(all)) {
+			if !ids[f.in.ID] {
+				dups = append(dups, f)
+				continue
+			}
+			delete(ids, f.in.ID) // the second with this id in the batch is a duplicate
+		}
+		f.out = f.in
+		lifecycle.Enqueue(&f.out, now)
+		f.out.RunAfter, f.out.ExpiresAt = lifecycle.Time(f.out.RunAfter), lifecycle.Time(f.out.ExpiresAt)
+	}
+	return dups, nil
+}
+
+// readDups fills in the out of duplicates. Those whose record has been deleted since
+// are returned, to be stored after all.
+func (b *Backend) readDups(ctx context.Context, r runner, dups []*fresh) (gone []*fresh, err error) {
+	for _, f := range dups {
+		found := false
+		err := r.run(ctx, b.sql.get, []any{f.in.ID}, func(scan func(...any) error) error {
+			var stored row
+			if err := stored.scan(scan); err != nil {
+				return err
+			}
+			if stored.damage != nil {
+				return stored.damage
+			}
+			found = true
+			f.out = stored.rec
+			f.out.Duplicate = true
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+		if !found {
+			gone = append(gone, f)
+		}
+	}
+	return gone, nil
+}
+
+// fill tells the caller what the store decided.
+func fill(recs []*tasks.Record, all []fresh) {
+	for i, rec := range recs {
+		*rec = all[i].out
+	}
+}
+
+// Enqueue implements tasks.Backend.
+func (b *Backend) Enqueue(ctx context.Context, recs []*tasks.Record) error {
+	if err := b.alive(); err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if len(recs) == 0 {
+		return nil
+	}
+	all, size, err := prepare(recs)
+	if err != nil {
+		return err
+	}
+	if err := b.do(ctx, &op{all: all, size: size}); err != nil {
+		return err
+	}
+	fill(recs, all)
+	return nil
+}
+
+// AEnqueue implements tasks.AsyncEnqueuer. No goroutine waits: the writer calls done.
+func (b *Backend) AEnqueue(ctx context.Context, recs []*tasks.Record, done func(error)) {
+	if err := ctx.Err(); err != nil {
+		done(err)
+		return
+	}
+	all, size, err := prepare(recs)
+	if err != nil {
+		done(err)
+		return
+	}
+	o := &op{all: all, size: size}
+	stop := func() bool { return true }
+	o.finish = func(err error) {
+		stop()
+		if err == nil {
+			fill(recs, all)
+		}
+		done(err)
+	}
+	if ctx.Done() != nil {
+		stop = context.AfterFunc(ctx, func() {
+			if err := o.leave(ctx); err != nil {
+				done(err)
+			}
+		})
+	}
+	if err := b.submit(o); err != nil && o.state.CompareAndSwap(opWaiting, opLeft) {
+		stop()
+		done(err)
+	}
+}
+
+// GetResult implements tasks.Backend.
+func (b *Backend) GetResult(ctx context.Context, id string) (*tasks.Record, error) {
+	if err := b.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer b.inflight.Done()
+	if id == "" || len(id) > maxID || !isText(id) {
+		return nil, tasks.ErrResultNotFound
+	}
+	var found *row
+	err := b.read(ctx, b.sql.get, []any{id}, func() { found = nil }, func(scan func(...any) error) error {
+		found = &row{}
+		return found.scan(scan)
+	})
+	switch {
+	case err != nil:
+		return nil, err
+	case found == nil:
+		return nil, tasks.ErrResultNotFound
+	case found.damage != nil:
+		return nil, found.damage
+	}
+	return &found.rec, nil
+}

@@ -1,0 +1,110 @@
+package database
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/sideman-go/sideman/tasks"
+)
+
+// unavailable reports that the server can't be used now. Nothing was stored.
+func unavailable(err error) error { return fmt.Errorf("%w: %w", tasks.ErrUnavailable, err) }
+
+// unknown reports a write of which nobody can say whether it was stored.
+func unknown(cause error) error { return fmt.Errorf("%w: %w", tasks.ErrUnknownOutcome, cause) }
+
+// A fault is what a failed statement means for who sent it.
+type fault int
+
+const (
+	// faultAway: not stored; later it may be.
+	faultAway fault = iota
+	// faultLost: the reply was lost, or the server went away: it may be stored.
+	faultLost
+	// faultAgain: not stored, and the same again is likely to do.
+	faultAgain
+	// faultData: not stored, for what is in it.
+	faultData
+)
+
+// judge says what the error of a statement means.
+func judge(err error) fault {
+	var e *pgconn.PgError
+	if errors.As(err, &e) {
+		severity := e.SeverityUnlocalized
+		if severity == "" {
+			severity = e.Severity
+		}
+		switch {
+		case severity == "FATAL" || severity == "PANIC":
+			return faultLost
+		case e.Code == "40001" || e.Code == "40P01": // serialization, deadlock
+			return faultAgain
+		case strings.HasPrefix(e.Code, "22"), strings.HasPrefix(e.Code, "23"), strings.HasPrefix(e.Code, "54"):
+			return faultData
+		}
+		// The statement was rolled back, whatever the reason. Trying later is right for
+		// all of them, a missing table included: a migration may be on its way.
+		return faultAway
+	}
+	if pgconn.SafeToRetry(err) {
+		return faultAgain // nothing was sent: the connection was dead before
+	}
+	var connect *pgconn.ConnectError
+	if errors.As(err, &connect) {
+		return faultAway
+	}
+	return faultLost
+}
+
+// readError turns the error of a statement that changes nothing into the framework's.
+func readError(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return unavailable(hinted(err))
+}
+
+// writeError turns the error of a statement that was sent, and changes something,
+// into the framework's.
+func writeError(ctx context.Context, err error) error {
+	switch judge(err) {
+	case faultLost:
+		if ctx.Err() != nil {
+			return unknown(context.Cause(ctx))
+		}
+		return unknown(err)
+	case faultData:
+		return fmt.Errorf("database: the server refuses it: %w", err)
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return unavailable(hinted(err))
+}
+
+// hinted adds what to do about errors that most users meet once.
+func hinted(err error) error {
+	var e *pgconn.PgError
+	if !errors.As(err, &e) {
+		return err
+	}
+	hint := ""
+	switch e.Code {
+	case "42P01", "3F000": // undefined table, schema
+		hint = "the schema isn't there: set the option migrate, or call Migrator.Up"
+	case "42703": // undefined column
+		hint = "the schema is of another version: call Migrator.Up"
+	case "25006": // read-only transaction
+		hint = "the server takes no writes: is it a standby?"
+	case "26000", "42P05": // prepared statement missing, or there already
+		hint = "behind a pooler in transaction mode set default_query_exec_mode=simple_protocol and poll_only"
+	default:
+		return err
+	}
+	return fmt.Errorf("%w (%s)", err, hint)
+}

@@ -1,0 +1,188 @@
+package database_test
+
+import (
+	"context"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/sideman-go/sideman/backends/database"
+	"github.com/sideman-go/sideman/tasks"
+)
+
+const slowPoll = 20 * time.Second
+
+// listening waits until a backend's listener listens, and returns its process ids.
+func listening(t *testing.T, b *database.Backend) (pids []int) {
+	t.Helper()
+	eventually(t, 5*time.Second, "a connection that listens", func() bool {
+		rows, err := b.Pool().Query(t.Context(), `SELECT pid FROM pg_stat_activity WHERE state = 'idle' AND query LIKE 'LISTEN%' AND query LIKE '%' || $1 || '%'`, b.Schema()[6:])
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer rows.Close()
+		pids = nil
+		for rows.Next() {
+			var pid int
+			if err := rows.Scan(&pid); err != nil {
+				t.Fatal(err)
+			}
+			pids = append(pids, pid)
+		}
+		return len(pids) > 0
+	})
+	return pids
+}
+
+func TestW2_NotifyWakesAnIdleWorker(t *testing.T) {
+	b := open(t, func(o *database.Options) { o.PollInterval = slowPoll })
+	took := waits(t, b, slowPoll/2)
+	listening(t, b)
+	time.Sleep(50 * time.Millisecond)
+	from := time.Now()
+	enqueue(t, b, rec())
+	<-took
+	if d := time.Since(from); d > time.Second {
+		t.Errorf("an idle worker was woken after %v", d)
+	}
+}
+
+// The listener has a connection of its own.
+func TestPoolOfOneConnection(t *testing.T) {
+	server := serverURL(t)
+	pool := newPool(t, server, func(c *pgxpool.Config) { c.MaxConns = 1 })
+	b, err := database.New(pool, &database.Options{Schema: newSchema(t, server), PollInterval: slowPoll})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close(context.Background())
+	if _, err := b.Migrator().Up(t.Context(), 0); err != nil {
+		t.Fatal(err)
+	}
+	took := waits(t, b, slowPoll/2)
+	listening(t, b)
+	enqueue(t, b, rec(), rec())
+	<-took
+	got := claim(t, b, 10)
+	verdicts, err := b.Settle(t.Context(), []tasks.Outcome{
+		{Lease: got[0].Lease, Kind: tasks.OutcomeSuccess}, {Lease: got[1].Lease, Kind: tasks.OutcomeFailure},
+	})
+	if err != nil || verdicts[0] != nil || verdicts[1] != nil {
+		t.Errorf("Settle: %v, %v", verdicts, err)
+	}
+}
+
+func TestListenerComesBack(t *testing.T) {
+	b := open(t, func(o *database.Options) { o.PollInterval = slowPoll })
+	took := waits(t, b, slowPoll/2)
+	for range 2 {
+		old := listening(t, b)
+		if _, err := b.Pool().Exec(t.Context(), "SELECT pg_terminate_backend($1)", old[0]); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, 5*time.Second, "another connection that listens", func() bool { return listening(t, b)[0] != old[0] })
+	}
+	enqueue(t, b, rec())
+	if d, ok := <-took; ok && d > slowPoll/2 {
+		t.Errorf("woken after %v", d)
+	}
+}
+
+// What is enqueued while nobody listens is seen when somebody does again.
+func TestListenerLooksAfterAGap(t *testing.T) {
+	server := serverURL(t)
+	p, via := newProxy(t, server)
+	schema := newSchema(t, server)
+	b, err := database.Open(t.Context(), database.Options{URL: via, Schema: schema, Migrate: true, PollInterval: slowPoll})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close(context.Background())
+	direct, err := database.Open(t.Context(), database.Options{URL: server, Schema: schema})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer direct.Close(context.Background())
+	took := waits(t, b, slowPoll/2)
+	listening(t, direct)
+	time.Sleep(50 * time.Millisecond)
+	p.setRefuse(true)
+	p.cut()
+	enqueue(t, direct, rec())
+	time.Sleep(100 * time.Millisecond)
+	p.setRefuse(false)
+	<-took
+}
+
+// A connection that is cut without a word is noticed, and until then work is found by
+// looking.
+func TestListenerIsBlackholed(t *testing.T) {
+	server := serverURL(t)
+	p, via := newProxy(t, server)
+	b, err := database.Open(t.Context(), database.Options{
+		URL: via, Schema: newSchema(t, server), Migrate: true, PollInterval: 200 * time.Millisecond,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close(context.Background())
+	took := waits(t, b, slowPoll)
+	old := listening(t, b)
+	var port int
+	if err := b.Pool().QueryRow(t.Context(), "SELECT client_port FROM pg_stat_activity WHERE pid = $1", old[0]).Scan(&port); err != nil {
+		t.Fatal(err)
+	}
+	p.freeze(port)
+	from := time.Now()
+	enqueue(t, b, rec())
+	if d, ok := <-took; !ok || time.Since(from) > 2*time.Second {
+		t.Errorf("work was found by looking after %v (%v)", time.Since(from), d)
+	}
+	if testing.Short() {
+		return
+	}
+	claim(t, b, 10)
+	eventually(t, slowPoll, "another connection listens", func() bool {
+		return slices.ContainsFunc(listening(t, b), func(pid int) bool { return pid != old[0] })
+	})
+}
+
+// A backend on which nobody waits has no connection that listens.
+func TestNoListenerForProducers(t *testing.T) {
+	b := open(t)
+	enqueue(t, b, rec())
+	var n int
+	if err := b.Pool().QueryRow(t.Context(), `SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'LISTEN%' AND query LIKE '%' || $1 || '%'`, b.Schema()[6:]).Scan(&n); err != nil {
+		t.Fatal(err)
+	}
+	if n != 0 {
+		t.Errorf("%d connections listen", n)
+	}
+}
+
+func TestT4_CancelIsNotified(t *testing.T) {
+	b := open(t)
+	enqueue(t, b, rec())
+	c := claim(t, b, 1)[0]
+	type note struct{ id, reason string }
+	heard := make(chan note, 1)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	go func() { _ = b.NotifyCancel(ctx, func(id, reason string) { heard <- note{id, reason} }) }()
+	listening(t, b)
+	time.Sleep(50 * time.Millisecond)
+	const reason = "any\x00\xff bytes"
+	if _, err := b.Alter(t.Context(), tasks.Change{Kind: tasks.ChangeCancel, Reason: reason}, []string{c.Record.ID}); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case n := <-heard:
+		if n != (note{c.Record.ID, reason}) {
+			t.Errorf("heard %+v", n)
+		}
+	case <-time.After(5 * time.Second):
+		t.Error("not heard")
+	}
+}

@@ -1,0 +1,173 @@
+package database_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/sideman-go/sideman/backends/database"
+	"github.com/sideman-go/sideman/tasks"
+)
+
+func migrator(t *testing.T, server, schema string) (*database.Migrator, *pgx.Conn) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), server)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close(context.Background()) })
+	m, err := database.NewMigrator(conn, schema)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m, conn
+}
+
+// applied returns how many versions a schema has.
+func applied(t *testing.T, m *database.Migrator) (n int) {
+	t.Helper()
+	all, err := m.Status(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range all {
+		if !s.AppliedAt.IsZero() {
+			n++
+		}
+	}
+	return n
+}
+
+func TestMigrateUpAndDown(t *testing.T) {
+	server := serverURL(t)
+	m, _ := migrator(t, server, newSchema(t, server))
+	if n := applied(t, m); n != 0 {
+		t.Fatalf("%d versions of a schema that isn't there", n)
+	}
+	all, err := m.Status(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for round := range 2 {
+		took, err := m.Up(t.Context(), 0)
+		if err != nil || len(took) != len(all) || applied(t, m) != len(all) {
+			t.Fatalf("round %d: up took %v, %v", round, took, err)
+		}
+		if took, err := m.Up(t.Context(), 0); err != nil || len(took) != 0 {
+			t.Errorf("up again took %v, %v", took, err)
+		}
+		took, err = m.Down(t.Context(), 0)
+		if err != nil || len(took) != len(all) || applied(t, m) != 0 {
+			t.Fatalf("round %d: down took %v, %v", round, took, err)
+		}
+		if took, err := m.Down(t.Context(), 0); err != nil || len(took) != 0 {
+			t.Errorf("down again took %v, %v", took, err)
+		}
+	}
+	if _, err := m.Up(t.Context(), len(all)+1); err == nil {
+		t.Error("up to a version that there isn't: no error")
+	}
+	if _, err := m.Down(t.Context(), -1); err == nil {
+		t.Error("down to a version that there isn't: no error")
+	}
+}
+
+// Several processes that start at once migrate once.
+func TestMigrateAtOnce(t *testing.T) {
+	server := serverURL(t)
+	schema := newSchema(t, server)
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	total := 0
+	for range 8 {
+		m, _ := migrator(t, server, schema)
+		wg.Go(func() {
+			took, err := m.Up(t.Context(), 0)
+			if err != nil {
+				t.Errorf("Up: %v", err)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			total += len(took)
+		})
+	}
+	wg.Wait()
+	m, _ := migrator(t, server, schema)
+	if n := applied(t, m); total != n {
+		t.Errorf("%d steps were taken by eight at once, for %d versions", total, n)
+	}
+}
+
+// The exported script does the same as the calls.
+func TestMigrationSQL(t *testing.T) {
+	server := serverURL(t)
+	m, conn := migrator(t, server, newSchema(t, server))
+	all, err := m.Status(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range []struct{ from, to int }{{0, len(all)}, {len(all), 0}, {0, len(all)}} {
+		script, err := m.SQL(step.from, step.to)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := conn.Exec(t.Context(), script); err != nil {
+			t.Fatalf("running the script from %d to %d: %v\n%s", step.from, step.to, err, script)
+		}
+		if n := applied(t, m); n != step.to {
+			t.Errorf("after the script from %d to %d the schema is at %d", step.from, step.to, n)
+		}
+	}
+	if _, err := m.SQL(0, len(all)+1); err == nil {
+		t.Error("a script to a version that there isn't: no error")
+	}
+}
+
+func TestSchemaNames(t *testing.T) {
+	server := serverURL(t)
+	for _, name := range []string{
+		`with "quotes" and spaces`, `'; DROP TABLE x; --`, `Ünïcødé 🙂`, "UPPER", "select", "a.b", "$1", "@.x", "<now>", "%s", strings.Repeat("n", 63),
+	} {
+		t.Run(name, func(t *testing.T) {
+			drop := func() {
+				conn, err := pgx.Connect(context.Background(), server)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer conn.Close(context.Background())
+				_, _ = conn.Exec(context.Background(), "SET client_min_messages = warning; DROP SCHEMA IF EXISTS "+pgx.Identifier{name}.Sanitize()+" CASCADE")
+			}
+			drop()
+			t.Cleanup(drop)
+			b, err := database.Open(t.Context(), database.Options{URL: server, Schema: name, Migrate: true, PollInterval: slowPoll})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer b.Close(context.Background())
+			took := waits(t, b, slowPoll/2)
+			time.Sleep(50 * time.Millisecond)
+			enqueue(t, b, rec())
+			<-took
+			got := claim(t, b, 1)
+			if len(got) != 1 {
+				t.Fatalf("claimed %d, want 1", len(got))
+			}
+			if _, err := b.Settle(t.Context(), []tasks.Outcome{{Lease: got[0].Lease, Kind: tasks.OutcomeSuccess}}); err != nil {
+				t.Error(err)
+			}
+			if found := b.Check(t.Context()); len(found) > 0 {
+				t.Errorf("Check: %v", found)
+			}
+		})
+	}
+	for _, name := range []string{strings.Repeat("n", 64), "a\x00b", "a\xff", "pg_tasks"} {
+		if _, err := database.Open(t.Context(), database.Options{URL: server, Schema: name}); !errors.Is(err, tasks.ErrInvalidConfig) {
+			t.Errorf("schema %q: got %v, want ErrInvalidConfig", name, err)
+		}
+	}
+}

@@ -1,0 +1,160 @@
+package database_test
+
+import (
+	"net"
+	"net/url"
+	"sync"
+)
+
+// proxy stands between a backend and its server, and can stop passing bytes on, as a
+// network that drops every packet does, or cut every connection and take no new ones.
+type proxy struct {
+	listener net.Listener
+	to       string
+
+	mu      sync.Mutex
+	passing *sync.Cond
+	paused  bool
+	refuse  bool
+	closed  bool
+	conns   map[net.Conn]struct{}
+	clients map[int]net.Conn  // the client's end by the port that the server sees
+	stopped map[net.Conn]bool // by the client's end: what comes is dropped
+}
+
+// newProxy returns a proxy to the server of a URL, and the URL through it.
+func newProxy(t cleaner, server string) (*proxy, string) {
+	t.Helper()
+	u, err := url.Parse(server)
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	host := u.Host
+	if u.Port() == "" {
+		host = net.JoinHostPort(u.Hostname(), "5432")
+	}
+	p := &proxy{listener: l, to: host, conns: make(map[net.Conn]struct{}), clients: make(map[int]net.Conn), stopped: make(map[net.Conn]bool)}
+	p.passing = sync.NewCond(&p.mu)
+	var done sync.WaitGroup
+	done.Go(func() { p.accept(&done) })
+	t.Cleanup(func() {
+		p.mu.Lock()
+		p.closed = true
+		p.mu.Unlock()
+		_ = l.Close()
+		p.cut()
+		p.resume()
+		done.Wait()
+	})
+	u.Host = l.Addr().String()
+	return p, u.String()
+}
+
+func (p *proxy) accept(done *sync.WaitGroup) {
+	for {
+		in, err := p.listener.Accept()
+		if err != nil {
+			return
+		}
+		p.mu.Lock()
+		refuse := p.refuse || p.closed
+		p.mu.Unlock()
+		if refuse {
+			_ = in.Close()
+			continue
+		}
+		done.Go(func() {
+			p.wait(in)
+			out, err := net.Dial("tcp", p.to)
+			if err != nil {
+				_ = in.Close()
+				return
+			}
+			p.mu.Lock()
+			p.conns[in], p.conns[out] = struct{}{}, struct{}{}
+			p.clients[out.LocalAddr().(*net.TCPAddr).Port] = in
+			p.mu.Unlock()
+			done.Go(func() { p.pass(in, out, in) })
+			p.pass(out, in, in)
+		})
+	}
+}
+
+func (p *proxy) pass(from, to, client net.Conn) {
+	defer func() {
+		_, _ = from.Close(), to.Close()
+		p.mu.Lock()
+		delete(p.conns, from)
+		delete(p.conns, to)
+		p.mu.Unlock()
+	}()
+	buf := make([]byte, 32<<10)
+	for {
+		n, err := from.Read(buf)
+		if p.wait(client) {
+			n = 0
+		}
+		if n > 0 {
+			if _, err := to.Write(buf[:n]); err != nil {
+				return
+			}
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+// wait returns when bytes pass, or that they are to be dropped.
+func (p *proxy) wait(client net.Conn) (drop bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for p.paused {
+		p.passing.Wait()
+	}
+	return p.stopped[client]
+}
+
+func (p *proxy) pause() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.paused = true
+}
+
+func (p *proxy) resume() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.paused = false
+	p.passing.Broadcast()
+}
+
+// setRefuse says whether new connections are refused.
+func (p *proxy) setRefuse(refuse bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.refuse = refuse
+}
+
+// cut breaks every connection.
+func (p *proxy) cut() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for c := range p.conns {
+		if tcp, ok := c.(*net.TCPConn); ok {
+			_ = tcp.SetLinger(0)
+		}
+		_ = c.Close()
+	}
+}
+
+// freeze stops the connection that the server knows by a port, as a firewall does that
+// has forgotten it.
+func (p *proxy) freeze(port int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.stopped[p.clients[port]] = true
+}

@@ -1,0 +1,86 @@
+package database
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// queries are the statements for one schema. The constants that they are made from
+// are beside the code that runs them, with comments.
+type queries struct {
+	channel string
+
+	insert, get, lookup             string
+	claimAll, claimSome             string
+	dueAll, dueSome, cancels        string
+	success, swap, renew, stillHeld string
+	held                            string
+	quarantine, quarantineOverdue   string
+	sweepDue, lost, expired         string
+	prune, forget, retainNone       string
+	pruneWhere, pruneBound          string
+	list, listNewest                string
+	listBound, listBoundNewest      string
+	counts, paused, pause, resume   string
+	beat, bye, workers              string
+	check                           string
+}
+
+// newQueries fills in the schema, for @, and the columns.
+func newQueries(schema string) *queries {
+	fill := strings.NewReplacer(
+		"<token $1>", strings.Replace(tokenOf, "$N", "$1", 1),
+		"<token $2>", strings.Replace(tokenOf, "$N", "$2", 1),
+		"<token $5>", strings.Replace(tokenOf, "$N", "$5", 1),
+		"@.", quote(schema)+".",
+		"<columns>", columns("t", false),
+		"<short>", columns("t", true),
+		"<now>", "statement_timestamp()",
+	).Replace
+	with := func(queues, query string) string {
+		return fill(strings.NewReplacer("<queues>", queues, "<levels>", levels).Replace(query))
+	}
+	all := func(query string) string { return with(queuesAll, query) }
+	some := func(query string) string { return with(queuesSome, query) }
+	return &queries{
+		channel: channel(schema),
+		insert:  fill(sqlInsert), get: fill(sqlGet), lookup: fill(sqlLookup),
+		claimAll: all(sqlClaim), claimSome: some(sqlClaim),
+		dueAll: all(sqlDue), dueSome: some(sqlDue), cancels: fill(sqlCancels),
+		success: fill(sqlSuccess), swap: fill(sqlSwap), renew: fill(sqlRenew), stillHeld: fill(sqlStillHeld),
+		held:       fill(sqlHeld),
+		quarantine: fill(sqlQuarantine), quarantineOverdue: fill(sqlQuarantineOverdue),
+		sweepDue: fill(sqlSweepDue), lost: fill(sqlLost), expired: fill(sqlExpired),
+		prune: fill(sqlPrune), forget: fill(sqlForget), retainNone: fill(sqlRetainNone),
+		pruneWhere: fill(sqlPruneWhere), pruneBound: fill(sqlPruneBound),
+		list: fill(listSQL(false)), listNewest: fill(listSQL(true)),
+		listBound: fill(listBoundSQL(false)), listBoundNewest: fill(listBoundSQL(true)),
+		counts: fill(sqlCounts), paused: fill(sqlPaused), pause: fill(sqlPause), resume: fill(sqlResume),
+		beat: fill(sqlBeat), bye: fill(sqlBye), workers: fill(sqlWorkers),
+		check: fill(sqlCheck),
+	}
+}
+
+// quote quotes a name for SQL.
+func quote(name string) string { return pgx.Identifier{name}.Sanitize() }
+
+// channel returns the NOTIFY channel of a schema. Channels are the database's, not the
+// schema's, and their names have at most 63 bytes.
+func channel(schema string) string {
+	const prefix = "sideman."
+	if len(prefix)+len(schema) <= maxSchema {
+		return prefix + schema
+	}
+	sum := sha256.Sum256([]byte(schema))
+	return prefix + hex.EncodeToString(sum[:16])
+}
+
+// hash64 makes a key of a name.
+func hash64(name string) int64 {
+	sum := sha256.Sum256([]byte(name))
+	return int64(binary.BigEndian.Uint64(sum[:]))
+}

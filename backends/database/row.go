@@ -1,0 +1,165 @@
+package database
+
+import (
+	"encoding/hex"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgtype"
+
+	"github.com/sideman-go/sideman/tasks"
+)
+
+// The codes of tasks.status.
+const (
+	stReady = iota
+	stRunning
+	stSuccessful
+	stFailed
+	stCancelled
+	// stDamaged is a record that can't be decoded, out of the way of claims and sweeps.
+	stDamaged = 9
+)
+
+func statusCode(s tasks.Status) int16 {
+	switch s {
+	case tasks.Ready:
+		return stReady
+	case tasks.Running:
+		return stRunning
+	case tasks.Successful:
+		return stSuccessful
+	case tasks.Failed:
+		return stFailed
+	case tasks.Cancelled:
+		return stCancelled
+	}
+	return -1
+}
+
+func statusOf(code int16) tasks.Status {
+	if all := tasks.Statuses(); code >= 0 && int(code) < len(all) {
+		return all[code]
+	}
+	return ""
+}
+
+// sizeToken is the length of a lease's token in bytes.
+const sizeToken = 16
+
+// row is a record as it is stored.
+type row struct {
+	rec tasks.Record
+	// until is the lease's deadline of a RUNNING record.
+	until time.Time
+	token []byte
+	// version changes with every write: PostgreSQL's xmin. Only lookups read it.
+	version string
+	// damage is why the record can't be decoded.
+	damage error
+}
+
+// columns are those of tasks that scan reads, of the table or alias t. Arguments and
+// value are NULL in the short form, for those that only change a record.
+func columns(t string, short bool) string {
+	list := strings.Split("id alias task queue priority status max_attempts attempts timeout retain "+
+		"enqueued_at run_after expires_at started_at attempted_at finished_at until token "+
+		"cancel_requested cancel_reason metadata workers errors args value", " ")
+	for i, c := range list {
+		switch {
+		case short && (c == "args" || c == "value"):
+			list[i] = "NULL::bytea"
+		default:
+			list[i] = t + "." + c
+		}
+	}
+	return strings.Join(list, ", ")
+}
+
+// scan reads columns, and then whatever more there is. It works for the rows of
+// pgx and of database/sql.
+func (r *row) scan(scan func(dest ...any) error, more ...any) error {
+	var (
+		priority, status                     int16
+		attempts                             int32
+		maxAttempts                          int64
+		timeout, retain                      pgtype.Int8
+		enqueued, runAfter, expires, started pgtype.Timestamptz
+		attempted, finished, until           pgtype.Timestamptz
+		reason, metadata, workers, errs      []byte
+		args, value                          []byte
+		rec                                  = &r.rec
+	)
+	dest := []any{
+		&rec.ID, &rec.Alias, &rec.Task, &rec.Queue, &priority, &status, &maxAttempts, &attempts, &timeout, &retain,
+		&enqueued, &runAfter, &expires, &started, &attempted, &finished, &until, &r.token,
+		&rec.CancelRequested, &reason, &metadata, &workers, &errs, &args, &value,
+	}
+	if err := scan(append(dest, more...)...); err != nil {
+		return err
+	}
+	rec.Priority, rec.Status, rec.MaxAttempts = int(priority), statusOf(status), int(maxAttempts)
+	rec.Timeout = time.Duration(timeout.Int64)
+	if retain.Valid {
+		d := time.Duration(retain.Int64)
+		rec.Retain = &d
+	}
+	rec.EnqueuedAt, rec.RunAfter, rec.ExpiresAt = utc(enqueued), utc(runAfter), utc(expires)
+	rec.StartedAt, rec.LastAttemptedAt, rec.FinishedAt = utc(started), utc(attempted), utc(finished)
+	r.until = utc(until)
+	rec.CancelReason = string(reason)
+	rec.Args, rec.Value = args, value
+
+	var err error
+	fault := func(what string, err error) {
+		if err != nil && r.damage == nil {
+			r.damage = fmt.Errorf("%w: record %q: its %s: %w", tasks.ErrDamaged, rec.ID, what, err)
+		}
+	}
+	rec.Metadata, err = decodeMetadata(metadata)
+	fault("metadata", err)
+	rec.WorkerIDs, err = decodeStrings(workers)
+	fault("workers", err)
+	rec.Errors, err = decodeErrors(errs)
+	fault("errors", err)
+	if len(rec.WorkerIDs) != int(attempts) {
+		fault("attempts", fmt.Errorf("%d, with %d workers", attempts, len(rec.WorkerIDs)))
+	}
+	if rec.Status == "" {
+		fault("status", fmt.Errorf("it is %d", status))
+	}
+	return nil
+}
+
+func (r *row) lease() tasks.Lease {
+	return tasks.Lease{ID: r.rec.ID, Attempt: r.rec.Attempts(), Token: hex.EncodeToString(r.token), Deadline: r.until}
+}
+
+// parseToken returns the token's bytes. What can't be a token of ours becomes one that
+// no record has, so that the server is asked all the same whether it can be reached.
+func parseToken(s string) []byte {
+	if b, err := hex.DecodeString(s); err == nil && len(b) == sizeToken {
+		return b
+	}
+	return []byte("no token of ours: " + cut(s))
+}
+
+func utc(t pgtype.Timestamptz) time.Time {
+	if !t.Valid || t.InfinityModifier != pgtype.Finite {
+		return time.Time{}
+	}
+	return t.Time.UTC()
+}
+
+// timeText writes a time for the server; a zero one is empty, which is NULL. Text
+// goes through every protocol and driver, and none loses a microsecond.
+func timeText(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format("2006-01-02 15:04:05.999999+00")
+}
+
+// micros is a duration for the server.
+func micros(d time.Duration) int64 { return int64(d / time.Microsecond) }

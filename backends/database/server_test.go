@@ -1,0 +1,114 @@
+package database_test
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/sideman-go/sideman/backends/database"
+)
+
+// serverURL returns the server to test on.
+func serverURL(t testing.TB) string {
+	t.Helper()
+	if u := os.Getenv("TASKS_TEST_POSTGRES_URL"); u != "" {
+		return u
+	}
+	if slices.Contains(strings.Split(os.Getenv("TASKS_TEST_REQUIRE"), ","), "postgres") {
+		t.Fatal("TASKS_TEST_REQUIRE names postgres, but TASKS_TEST_POSTGRES_URL is not set")
+	}
+	t.Skip("needs PostgreSQL: set TASKS_TEST_POSTGRES_URL to one that is for tests, such as postgres://postgres@127.0.0.1:5432/postgres " +
+		"(docker run --rm -p 5432:5432 -e POSTGRES_HOST_AUTH_METHOD=trust postgres:17 gives one)")
+	return ""
+}
+
+// cleaner is the part of testing.TB and of the suite's T that newSchema needs.
+type cleaner interface {
+	Helper()
+	Cleanup(func())
+	Fatalf(format string, args ...any)
+}
+
+// newSchema returns the name of a schema that the test has to itself, dropped at its end.
+func newSchema(t cleaner, server string) string {
+	t.Helper()
+	name := `test "` + strings.ToLower(rand.Text()) + `"`
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		defer cancel()
+		conn, err := pgx.Connect(ctx, server)
+		if err != nil {
+			t.Fatalf("dropping the schema: %v", err)
+		}
+		defer conn.Close(ctx)
+		if _, err := conn.Exec(ctx, "SET client_min_messages = warning; DROP SCHEMA IF EXISTS "+pgx.Identifier{name}.Sanitize()+" CASCADE"); err != nil {
+			t.Fatalf("dropping the schema: %v", err)
+		}
+	})
+	return name
+}
+
+// addParam returns a URL with a parameter more.
+func addParam(server, name, value string) string {
+	u, err := url.Parse(server)
+	if err != nil {
+		panic(err)
+	}
+	q := u.Query()
+	q.Set(name, value)
+	u.RawQuery = q.Encode()
+	return u.String()
+}
+
+// open opens a backend on a schema of its own.
+func open(t testing.TB, change ...func(*database.Options)) *database.Backend {
+	t.Helper()
+	server := serverURL(t)
+	o := database.Options{URL: server, Schema: newSchema(t, server), Migrate: true}
+	for _, fn := range change {
+		fn(&o)
+	}
+	b, err := database.Open(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		if err := b.Close(ctx); err != nil {
+			t.Errorf("close: %v", err)
+		}
+	})
+	return b
+}
+
+func newPool(t testing.TB, server string, change ...func(*pgxpool.Config)) *pgxpool.Pool {
+	t.Helper()
+	cfg, err := pgxpool.ParseConfig(server)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, fn := range change {
+		fn(cfg)
+	}
+	pool, err := pgxpool.NewWithConfig(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(pool.Close)
+	return pool
+}
+
+// table returns a table of the backend's schema, for SQL.
+func table(b *database.Backend, name string) string {
+	return fmt.Sprintf("%s.%s", pgx.Identifier{b.Schema()}.Sanitize(), name)
+}

@@ -1,0 +1,400 @@
+package database
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/sideman-go/sideman/tasks"
+	"github.com/sideman-go/sideman/tasks/lifecycle"
+)
+
+const reasonExpired = lifecycle.ReasonExpired
+
+var (
+	forever = lifecycle.Forever()
+	null    = []byte("null")
+)
+
+// sqlSuccess makes RUNNING records SUCCESSFUL whose token is right.
+//
+// In: $1 ids, $2 tokens, $3 values, $4 for how many nanoseconds successful records are
+// kept, below 0 for ever. Out: which were settled, counted from 1. Records that aren't to be kept
+// at all are left for sqlSwap, which can delete.
+//
+// The token is compared with the row as it is when its lock is had, so a lease that was
+// taken away the moment before isn't settled.
+const sqlSuccess = `UPDATE @.tasks t SET
+	status = 2, value = n.value, finished_at = <now>, token = NULL, cancel_requested = false, cancel_reason = NULL,
+	until = CASE WHEN coalesce(t.retain, $4::int8) >= 0
+		THEN <now> + coalesce(t.retain, $4::int8) / 1000 * interval '1 microsecond' END
+FROM unnest($1::text[], $2::bytea[], $3::bytea[]) WITH ORDINALITY AS n(id, token, value, at)
+WHERE t.id = n.id AND t.status = 1 AND t.token = n.token AND t.retain IS DISTINCT FROM 0
+RETURNING n.at`
+
+// settling is an outcome on its way.
+type settling struct {
+	out   *tasks.Outcome
+	token []byte
+	// at is where its verdict goes.
+	at int
+}
+
+// The bounds of one statement of a settle.
+const (
+	maxSettle      = 2000
+	maxSettleBytes = 8 << 20
+)
+
+// Settle implements tasks.Store.
+func (b *Backend) Settle(ctx context.Context, outs []tasks.Outcome) ([]error, error) {
+	if err := b.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer b.inflight.Done()
+	if len(outs) == 0 {
+		return nil, nil
+	}
+	verdicts := make([]error, len(outs))
+	var quick, slow []settling
+	seen := make(map[string]bool, len(outs))
+	for i := range outs {
+		out := &outs[i]
+		s := settling{out: out, token: parseToken(out.Lease.Token), at: i}
+		key := out.Lease.ID + "\x00" + out.Lease.Token
+		switch {
+		case !known(out.Kind):
+			verdicts[i] = fmt.Errorf("database: unknown kind of outcome %q", out.Kind)
+			continue
+		case !isText(out.Lease.ID) || seen[key]:
+			verdicts[i] = tasks.ErrLeaseLost
+			continue
+		case out.Kind == tasks.OutcomeSuccess:
+			quick = append(quick, s)
+		default:
+			slow = append(slow, s)
+		}
+		seen[key] = true
+	}
+	wrote := false
+	err := eachChunk(quick, func(chunk []settling) error {
+		left, err := b.settleSuccess(ctx, chunk, verdicts)
+		if err == nil {
+			wrote = wrote || len(left) < len(chunk)
+			slow = append(slow, left...)
+		}
+		return err
+	})
+	if err == nil {
+		err = eachChunk(slow, func(chunk []settling) error {
+			err := b.settleSlow(ctx, chunk, verdicts)
+			wrote = wrote || err == nil
+			return err
+		})
+	}
+	if err != nil {
+		if wrote && !errors.Is(err, tasks.ErrUnknownOutcome) {
+			err = unknown(err) // some of it is stored
+		}
+		return nil, err
+	}
+	return verdicts, nil
+}
+
+// eachChunk calls fn with bounded parts.
+func eachChunk(all []settling, fn func([]settling) error) error {
+	for len(all) > 0 {
+		n, size := 0, 0
+		for n < len(all) && n < maxSettle && (n == 0 || size < maxSettleBytes) {
+			out := all[n].out
+			size += len(out.Value)
+			if out.Error != nil {
+				size += len(out.Error.Message) + len(out.Error.Stack)
+			}
+			n++
+		}
+		if err := fn(all[:n]); err != nil {
+			return err
+		}
+		all = all[n:]
+	}
+	return nil
+}
+
+// known says whether lifecycle.Settle knows the kind.
+func known(kind tasks.OutcomeKind) bool {
+	switch kind {
+	case tasks.OutcomeSuccess, tasks.OutcomeFailure, tasks.OutcomeRetry,
+		tasks.OutcomeSnooze, tasks.OutcomeRelease, tasks.OutcomeCancel:
+		return true
+	}
+	return false
+}
+
+// settleSuccess settles successes by one statement and returns those that it didn't:
+// the lease is lost, or the record isn't to be kept.
+func (b *Backend) settleSuccess(ctx context.Context, all []settling, verdicts []error) (left []settling, err error) {
+	ids, tokens, values := make([]string, len(all)), make([][]byte, len(all)), make([][]byte, len(all))
+	for i, s := range all {
+		ids[i], tokens[i], values[i] = s.out.Lease.ID, s.token, s.out.Value
+		if len(values[i]) == 0 {
+			values[i] = null
+		}
+	}
+	done := make([]bool, len(all))
+	sent, err := b.change(ctx, b.sql.success, []any{ids, tokens, values, int64(b.keep.Successful)}, func(scan func(...any) error) error {
+		var at int
+		err := scan(&at)
+		if err == nil {
+			done[at-1] = true
+		}
+		return err
+	})
+	switch {
+	case err == nil:
+	case !sent:
+		return nil, err
+	case judge(err) == faultData:
+		return nil, b.split(all, verdicts, err, func(half []settling) error {
+			more, err := b.settleSuccess(ctx, half, verdicts)
+			left = append(left, more...)
+			return err
+		})
+	default:
+		return nil, writeError(ctx, err)
+	}
+	for i, s := range all {
+		if !done[i] {
+			left = append(left, s)
+			continue
+		}
+		verdicts[s.at] = nil
+	}
+	return left, nil
+}
+
+// split settles the halves of a batch that the server refused for what is in it, until
+// only the outcome fails that is the reason.
+func (b *Backend) split(all []settling, verdicts []error, refused error, settle func([]settling) error) error {
+	if len(all) == 1 {
+		verdicts[all[0].at] = fmt.Errorf("database: the server refuses the outcome: %w", refused)
+		return nil
+	}
+	half := len(all) / 2
+	if err := settle(all[:half]); err != nil {
+		return err
+	}
+	if err := settle(all[half:]); err != nil {
+		return unknown(err) // the first half is stored
+	}
+	return nil
+}
+
+// settleSlow settles outcomes of any kind.
+func (b *Backend) settleSlow(ctx context.Context, all []settling, verdicts []error) error {
+	wrote := false
+	for try := 0; len(all) > 0; try++ {
+		if try > 0 {
+			if err := contend(ctx, try); err != nil {
+				if wrote {
+					err = unknown(err)
+				}
+				return err
+			}
+		}
+		var again []settling
+		ids := make([]string, 0, len(all))
+		first := make(map[string]bool, len(all))
+		now := all
+		for i, s := range all {
+			if first[s.out.Lease.ID] {
+				// Another outcome of the same record: afterwards.
+				now, again = append([]settling(nil), all[:i]...), append([]settling(nil), all[i:]...)
+				break
+			}
+			first[s.out.Lease.ID] = true
+			ids = append(ids, s.out.Lease.ID)
+		}
+		left, err := b.settleOnce(ctx, ids, now, verdicts)
+		if err != nil {
+			if wrote && !errors.Is(err, tasks.ErrUnknownOutcome) {
+				err = unknown(err)
+			}
+			return err
+		}
+		wrote = wrote || len(left) < len(now)
+		all = append(left, again...)
+	}
+	return nil
+}
+
+// settleOnce looks the records up and writes them back, and returns the outcomes whose
+// records were changed by somebody else in between.
+func (b *Backend) settleOnce(ctx context.Context, ids []string, all []settling, verdicts []error) (left []settling, err error) {
+	rows, now, err := b.lookup(ctx, ids)
+	if err != nil {
+		return nil, err
+	}
+	var todo []changed
+	var live []settling
+	for _, s := range all {
+		r := rows[s.out.Lease.ID]
+		switch {
+		case r == nil || r.rec.Status != tasks.Running || string(r.token) != string(s.token):
+			verdicts[s.at] = tasks.ErrLeaseLost
+			continue
+		case r.damage != nil:
+			verdicts[s.at] = r.damage
+			continue
+		}
+		lifecycle.Settle(&r.rec, *s.out, atLeast(now, r.rec.LastAttemptedAt))
+		todo = append(todo, b.settled(r))
+		live = append(live, s)
+	}
+	if len(todo) == 0 {
+		return nil, nil
+	}
+	written, err := b.swap(ctx, todo, false)
+	if err != nil {
+		if !errors.Is(err, tasks.ErrUnknownOutcome) && judge(err) == faultData {
+			return nil, b.split(live, verdicts, err, func(half []settling) error {
+				ids := make([]string, len(half))
+				for i, s := range half {
+					ids[i] = s.out.Lease.ID
+				}
+				more, err := b.settleOnce(ctx, ids, half, verdicts)
+				left = append(left, more...)
+				return err
+			})
+		}
+		return nil, err
+	}
+	for _, s := range live {
+		if !written[s.out.Lease.ID] {
+			left = append(left, s)
+		}
+	}
+	return left, nil
+}
+
+// atLeast returns the later of two times: statements can overtake one another by
+// microseconds, and no record is to end before it began.
+func atLeast(now, least time.Time) time.Time {
+	if now.Before(least) {
+		return least
+	}
+	return now
+}
+
+// sqlRenew moves deadlines.
+//
+// In: $1 ids, $2 tokens, $3 the lease in microseconds. Out: the id of each lease that is
+// live, its new deadline, whether a cancellation is requested and why. What somebody
+// else has locked is left out, so that a renewal and a settle of the same records never
+// wait for one another in a circle.
+const sqlRenew = `WITH locked AS MATERIALIZED (
+	SELECT t.id FROM unnest($1::text[], $2::bytea[]) AS n(id, token) JOIN @.tasks t ON t.id = n.id
+	WHERE t.status = 1 AND t.token = n.token
+	FOR UPDATE OF t SKIP LOCKED
+)
+UPDATE @.tasks t SET until = <now> + $3::int8 * interval '1 microsecond'
+FROM locked l WHERE t.id = l.id
+RETURNING t.id, encode(t.token, 'hex'), t.until, t.cancel_requested, t.cancel_reason`
+
+// sqlStillHeld returns those of the leases that are live. In: $1 ids, $2 tokens.
+const sqlStillHeld = `SELECT t.id, encode(t.token, 'hex'), t.until, t.cancel_requested, t.cancel_reason
+FROM unnest($1::text[], $2::bytea[]) AS n(id, token) JOIN @.tasks t ON t.id = n.id
+WHERE t.status = 1 AND t.token = n.token`
+
+// renewTries bounds how often a renewal is tried of records that somebody else has
+// locked; then they are reported as held, by their old deadline.
+const renewTries = 5
+
+// Renew implements tasks.Store.
+func (b *Backend) Renew(ctx context.Context, leases []tasks.Lease, d time.Duration) ([]tasks.LeaseState, error) {
+	if err := b.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer b.inflight.Done()
+	if len(leases) == 0 {
+		return nil, nil
+	}
+	if d <= 0 {
+		return nil, errLease
+	}
+	type key struct{ id, token string }
+	var (
+		states = make([]tasks.LeaseState, len(leases))
+		todo   = make(map[key][]int, len(leases))
+		found  map[key]tasks.LeaseState
+	)
+	for i, l := range leases {
+		states[i].Lost = true
+		if isText(l.ID) {
+			k := key{l.ID, string(parseToken(l.Token))}
+			todo[k] = append(todo[k], i)
+		}
+	}
+	each := func(scan func(...any) error) error {
+		var k key
+		var s tasks.LeaseState
+		var token string
+		var reason []byte
+		if err := scan(&k.id, &token, &s.Deadline, &s.CancelRequested, &reason); err != nil {
+			return err
+		}
+		s.Deadline = s.Deadline.UTC()
+		if s.CancelRequested {
+			s.CancelReason = string(reason)
+		}
+		k.token = string(parseToken(token))
+		found[k] = s
+		return nil
+	}
+	args := func() []any {
+		ids, tokens := make([]string, 0, len(todo)), make([][]byte, 0, len(todo))
+		for k := range todo {
+			ids, tokens = append(ids, k.id), append(tokens, []byte(k.token))
+		}
+		return []any{ids, tokens}
+	}
+	for try := 1; len(todo) > 0; try++ {
+		found = make(map[key]tasks.LeaseState, len(todo))
+		if err := b.write(ctx, b.sql.renew, append(args(), micros(d)), each); err != nil {
+			return nil, err
+		}
+		for k, s := range found {
+			for _, i := range todo[k] {
+				states[i] = s
+			}
+			delete(todo, k)
+		}
+		if len(todo) == 0 {
+			break
+		}
+		// The rest is lost, or somebody has it locked just now.
+		if err := b.read(ctx, b.sql.stillHeld, args(), func() { clear(found) }, each); err != nil {
+			return nil, err
+		}
+		for k, at := range todo {
+			s, ok := found[k]
+			switch {
+			case !ok:
+			case try < renewTries:
+				continue
+			default:
+				for _, i := range at {
+					states[i] = s
+				}
+			}
+			delete(todo, k)
+		}
+		if len(todo) > 0 {
+			if err := contend(ctx, try); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return states, nil
+}

@@ -1,0 +1,402 @@
+package redis
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/sideman-go/sideman/tasks"
+)
+
+// A record is a hash. Its field h, the head, is text of fixed width, which scripts take
+// apart and put together again; lua/lib.lua says what its times look like.
+//
+//	0       version, "1"
+//	1       status: R, W (RUNNING), S, F, C
+//	2..5    level: 100 - priority
+//	5       1 if its cancellation is requested
+//	6..16   attempts
+//	16..35  max attempts
+//	35..161 seven times: enqueued, run after, expires, started, last attempt, finished, and
+//	        till: the deadline of a RUNNING record, when a final one is pruned
+//	161..179 how long it is kept once it is final
+//	179..211 the token of a RUNNING record
+//	211..214 the length of the queue's name; then that name, and the task's
+//
+// The field e has what never changes and scripts don't look at: a version byte, then fields
+// of a tag byte, the length of the value as a uvarint, and the value. A tag below 64 that
+// isn't known is an error, because it may change what the record means; others are skipped.
+const (
+	headVersion  = '1'
+	headTimes    = 35
+	headRetain   = 161
+	headToken    = 179
+	headQueue    = 211
+	sizeHead     = 214
+	sizeTime     = 18
+	sizeToken    = 32
+	envVersion   = 1
+	firstSkipped = 64
+)
+
+const (
+	tagNonce byte = iota + 1 // random, so that two records are never the same
+	tagAlias
+	tagTimeout
+	tagRetain
+	tagArgs // absent if Args is nil
+	tagMetadata
+)
+
+// unset is a time or duration that isn't there; forever a duration without end.
+const (
+	unset   = "                  "
+	forever = "-                 "
+)
+
+func statusLetter(s tasks.Status) string {
+	switch s {
+	case tasks.Ready:
+		return "R"
+	case tasks.Running:
+		return "W"
+	case tasks.Successful:
+		return "S"
+	case tasks.Failed:
+		return "F"
+	case tasks.Cancelled:
+		return "C"
+	}
+	return "?"
+}
+
+func statusOf(letter byte) tasks.Status {
+	switch letter {
+	case 'R':
+		return tasks.Ready
+	case 'W':
+		return tasks.Running
+	case 'S':
+		return tasks.Successful
+	case 'F':
+		return tasks.Failed
+	case 'C':
+		return tasks.Cancelled
+	}
+	return ""
+}
+
+// formatTime is the stored form of a time. Years out of 1…9999 don't fit.
+func formatTime(t time.Time) (string, error) {
+	if t.IsZero() {
+		return unset, nil
+	}
+	us := t.UnixMicro()
+	s := ""
+	if us < 0 {
+		s = fmt.Sprintf("-%017d", -us)
+	} else {
+		s = fmt.Sprintf("%018d", us)
+	}
+	if len(s) != sizeTime {
+		return "", fmt.Errorf("%w: %v is out of range", tasks.ErrInvalidTask, t)
+	}
+	return s, nil
+}
+
+// parseTime reads what formatTime or a script wrote.
+func parseTime(s string) (time.Time, error) {
+	if s == unset || s == "" {
+		return time.Time{}, nil
+	}
+	us, err := strconv.ParseInt(s, 10, 64)
+	if err != nil {
+		return time.Time{}, errors.New("a time isn't a number")
+	}
+	return time.UnixMicro(us).UTC(), nil
+}
+
+// formatDuration is the stored form of a duration that isn't negative, cut to microseconds.
+func formatDuration(d time.Duration) string {
+	return fmt.Sprintf("%018d", max(d, 0).Microseconds())
+}
+
+// formatKeep is the stored form of a retention. It is rounded up: only 0 is 0.
+func formatKeep(d time.Duration) string {
+	if d < 0 {
+		return forever
+	}
+	us := d.Microseconds()
+	if d%time.Microsecond > 0 {
+		us++
+	}
+	return fmt.Sprintf("%018d", us)
+}
+
+// encodeHead returns the head of a READY record that was never enqueued.
+func encodeHead(r *tasks.Record) (string, error) {
+	runAfter, err1 := formatTime(r.RunAfter)
+	expires, err2 := formatTime(r.ExpiresAt)
+	if err := errors.Join(err1, err2); err != nil {
+		return "", err
+	}
+	retain := unset
+	if r.Retain != nil {
+		retain = formatKeep(*r.Retain)
+	}
+	return fmt.Sprintf("%cR%03d0%010d%019d%s%s%s%s%s%s%s%s%32s%03d%s%s", headVersion, tasks.MaxPriority-r.Priority,
+		0, max(r.MaxAttempts, 0), unset, runAfter, expires, unset, unset, unset, unset, retain, "",
+		len(r.Queue), r.Queue, r.Task), nil
+}
+
+// decodeHead fills in what a head has, and returns the token and till.
+func decodeHead(h string, r *tasks.Record) (token string, till time.Time, err error) {
+	switch {
+	case len(h) < sizeHead:
+		return "", till, errors.New("its head is too short")
+	case h[0] != headVersion:
+		return "", till, fmt.Errorf("its head is of version %q, and this program knows %q", h[0], headVersion)
+	}
+	number := func(s string) int {
+		n, e := strconv.Atoi(s)
+		if e != nil {
+			err = errors.New("its head has no number where one belongs")
+		}
+		return n
+	}
+	r.Status = statusOf(h[1])
+	if r.Status == "" {
+		return "", till, fmt.Errorf("it has no known status: %q", h[1])
+	}
+	r.Priority = tasks.MaxPriority - number(h[2:5])
+	r.CancelRequested = h[5] == '1'
+	number(h[6:16])
+	r.MaxAttempts = number(h[16:35])
+	for i, t := range [...]*time.Time{&r.EnqueuedAt, &r.RunAfter, &r.ExpiresAt, &r.StartedAt, &r.LastAttemptedAt, &r.FinishedAt, &till} {
+		at := headTimes + i*sizeTime
+		var e error
+		if *t, e = parseTime(h[at : at+sizeTime]); e != nil {
+			err = e
+		}
+	}
+	n := number(h[headQueue:sizeHead])
+	if err == nil && (n < 0 || sizeHead+n > len(h)) {
+		err = errors.New("its head is too short")
+	}
+	if err != nil {
+		return "", till, err
+	}
+	r.Queue, r.Task = h[sizeHead:sizeHead+n], h[sizeHead+n:]
+	return h[headToken : headToken+sizeToken], till, nil
+}
+
+func appendField(b []byte, tag byte, value string) []byte {
+	return append(binary.AppendUvarint(append(b, tag), uint64(len(value))), value...)
+}
+
+func appendInt(b []byte, tag byte, v int64) []byte {
+	return appendField(b, tag, string(binary.AppendVarint(nil, v)))
+}
+
+// appendPart appends a string with its length, inside a field.
+func appendPart(b []byte, s string) []byte {
+	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
+}
+
+// encodeEnvelope returns the field e.
+func encodeEnvelope(r *tasks.Record, nonce uint64) []byte {
+	b := make([]byte, 0, 48+len(r.Alias)+len(r.Args))
+	b = append(b, envVersion)
+	b = appendField(b, tagNonce, string(binary.BigEndian.AppendUint64(nil, nonce)))
+	if r.Alias != "" {
+		b = appendField(b, tagAlias, r.Alias)
+	}
+	if r.Timeout != 0 {
+		b = appendInt(b, tagTimeout, int64(r.Timeout))
+	}
+	if r.Retain != nil {
+		b = appendInt(b, tagRetain, int64(*r.Retain))
+	}
+	for k, v := range r.Metadata {
+		b = appendField(b, tagMetadata, string(append(appendPart(nil, k), v...)))
+	}
+	if r.Args != nil {
+		b = append(binary.AppendUvarint(append(b, tagArgs), uint64(len(r.Args))), r.Args...)
+	}
+	return b
+}
+
+var errShort = errors.New("it ends too early")
+
+func decodeEnvelope(s string, r *tasks.Record) error {
+	if len(s) == 0 || s[0] != envVersion {
+		return errors.New("what never changes is missing or of a newer version")
+	}
+	p := parts{s: s[1:]}
+	for len(p.s) > 0 && p.err == nil {
+		tag := p.s[0]
+		p.s = p.s[1:]
+		value := p.string()
+		if p.err != nil {
+			break
+		}
+		switch tag {
+		case tagNonce:
+		case tagAlias:
+			r.Alias = value
+		case tagTimeout:
+			v, n := binary.Varint([]byte(value))
+			if n <= 0 {
+				return errShort
+			}
+			r.Timeout = time.Duration(v)
+		case tagRetain:
+			v, n := binary.Varint([]byte(value))
+			if n <= 0 {
+				return errShort
+			}
+			d := time.Duration(v)
+			r.Retain = &d
+		case tagArgs:
+			r.Args = []byte(value)
+		case tagMetadata:
+			if r.Metadata == nil {
+				r.Metadata = make(map[string]string)
+			}
+			q := parts{s: value}
+			k := q.string()
+			if q.err != nil {
+				return q.err
+			}
+			r.Metadata[k] = q.s
+		default:
+			if tag < firstSkipped {
+				return fmt.Errorf("it has a field %d of a newer version", tag)
+			}
+		}
+	}
+	return p.err
+}
+
+// parts reads strings that have their length before them, and remembers the first error.
+type parts struct {
+	s   string
+	err error
+}
+
+func (p *parts) string() string {
+	n, w := uint64(0), 0
+	for shift := 0; ; shift += 7 {
+		if w == len(p.s) || shift > 63 {
+			p.s, p.err = "", errShort
+			return ""
+		}
+		c := p.s[w]
+		w++
+		n |= uint64(c&0x7f) << shift
+		if c < 0x80 {
+			break
+		}
+	}
+	if n > uint64(len(p.s)-w) {
+		p.s, p.err = "", errShort
+		return ""
+	}
+	v := p.s[w : w+int(n)]
+	p.s = p.s[w+int(n):]
+	return v
+}
+
+// encodeError is what scripts get of an error; they put time, attempt and worker before it.
+func encodeError(e *tasks.AttemptError) string {
+	if e == nil {
+		e = new(tasks.AttemptError)
+	}
+	b := make([]byte, 0, 16+len(e.Type)+len(e.Message)+len(e.Stack))
+	b = append(b, '+')
+	return string(appendPart(appendPart(appendPart(b, e.Type), e.Message), e.Stack))
+}
+
+func decodeError(s string) (e tasks.AttemptError, err error) {
+	if len(s) < 34 {
+		return e, errShort
+	}
+	e.At, err = parseTime(s[:18])
+	attempt, err1 := strconv.Atoi(s[18:28])
+	n, err2 := strconv.Atoi(s[28:34])
+	if err := errors.Join(err, err1, err2); err != nil {
+		return e, err
+	}
+	e.Attempt = attempt
+	if n < 0 || 34+n > len(s) {
+		return e, errShort
+	}
+	e.Worker = s[34 : 34+n]
+	p := parts{s: s[34+n:]}
+	e.Type, e.Message, e.Stack = p.string(), p.string(), p.string()
+	return e, p.err
+}
+
+// decodeWorkers reads the workers from the newest to the oldest.
+func decodeWorkers(s string) ([]string, error) {
+	var all []string
+	for s != "" {
+		if len(s) < 6 {
+			return nil, errShort
+		}
+		n, err := strconv.Atoi(s[len(s)-6:])
+		if err != nil || n < 0 || n > len(s)-6 {
+			return nil, errShort
+		}
+		all = append(all, s[len(s)-6-n:len(s)-6])
+		s = s[:len(s)-6-n]
+	}
+	for i, j := 0, len(all)-1; i < j; i, j = i+1, j-1 {
+		all[i], all[j] = all[j], all[i]
+	}
+	return all, nil
+}
+
+// stored is a record with what only the store knows about it.
+type stored struct {
+	rec   tasks.Record
+	token string
+	till  time.Time
+}
+
+// decode reads a record from its hash.
+func decode(id string, fields map[string]string) (*stored, error) {
+	s := &stored{rec: tasks.Record{ID: id}}
+	r := &s.rec
+	fail := func(err error) (*stored, error) {
+		return nil, fmt.Errorf("%w: record %q: %w", tasks.ErrDamaged, id, err)
+	}
+	var err error
+	if s.token, s.till, err = decodeHead(fields["h"], r); err != nil {
+		return fail(err)
+	}
+	if err := decodeEnvelope(fields["e"], r); err != nil {
+		return fail(err)
+	}
+	if r.WorkerIDs, err = decodeWorkers(fields["w"]); err != nil {
+		return fail(err)
+	}
+	for i := 1; ; i++ {
+		x, ok := fields["x"+strconv.Itoa(i)]
+		if !ok {
+			break
+		}
+		e, err := decodeError(x)
+		if err != nil {
+			return fail(err)
+		}
+		r.Errors = append(r.Errors, e)
+	}
+	if v, ok := fields["v"]; ok {
+		r.Value = []byte(v)
+	}
+	r.CancelReason = fields["cr"]
+	return s, nil
+}

@@ -1,0 +1,296 @@
+package redis
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync/atomic"
+	"time"
+
+	"github.com/sideman-go/sideman/tasks"
+	"github.com/sideman-go/sideman/tasks/lifecycle"
+)
+
+// Enqueues that come while another is on its way go together in one script.
+
+const (
+	maxBatchBytes = 4 << 20
+	minWriteSize  = maxBatchBytes / 2000
+	maxArgs       = 256 << 20 // half of what Redis takes as one argument
+	// longestFlush bounds one flush, also with a client that doesn't: the next callers wait
+	// behind it.
+	longestFlush = 10 * time.Second
+)
+
+// write is one call of Enqueue.
+type write struct {
+	recs  []tasks.Record // as they came, with Delay and TTL
+	args  []any          // five for each
+	shard int
+	size  int
+
+	// finish tells the caller, unless it has left.
+	finish func(error)
+	state  atomic.Int32
+	out    []tasks.Record
+	err    error
+}
+
+// The states of a write.
+const (
+	writeWaiting  = iota // in line
+	writeTaken           // on its way
+	writeFinished        // its caller is told
+	writeLeft            // its caller has left: before it was taken, it isn't sent
+)
+
+func (b *Backend) prepare(recs []*tasks.Record) (*write, error) {
+	w := &write{recs: make([]tasks.Record, len(recs)), args: make([]any, 0, 5*len(recs))}
+	for i, rec := range recs {
+		if err := fits(rec); err != nil {
+			return nil, err
+		}
+		w.recs[i] = *rec.Clone()
+		shard := b.shard(rec.ID)
+		if i > 0 && shard != w.shard {
+			return nil, fmt.Errorf("%w: a batch is stored all or none in one shard, and the records %q and %q are in different ones of the %d: "+
+				"enqueue them one by one, or give them ids that end in the same %d bytes",
+				tasks.ErrUnsupported, recs[0].ID, rec.ID, b.shards, tailBytes)
+		}
+		w.shard = shard
+	}
+	for i := range w.recs {
+		r := &w.recs[i]
+		fresh := *r
+		lifecycle.Enqueue(&fresh, time.Time{}) // clears what only later events set
+		fresh.RunAfter, fresh.ExpiresAt = r.RunAfter, r.ExpiresAt
+		head, err := encodeHead(&fresh)
+		if err != nil {
+			return nil, err
+		}
+		delay, ttl := "", ""
+		if r.Delay > 0 {
+			delay = formatDuration(r.Delay)
+		}
+		if r.TTL > 0 {
+			ttl = formatDuration(r.TTL)
+		}
+		envelope := encodeEnvelope(r, rand.Uint64())
+		w.args = append(w.args, r.ID, head, delay, ttl, envelope)
+		w.size += len(r.ID) + len(head) + len(envelope)
+	}
+	w.size = max(w.size, minWriteSize*len(recs))
+	return w, nil
+}
+
+// fits refuses what the layout can't hold. The App has checked the rest.
+func fits(rec *tasks.Record) error {
+	switch {
+	case rec.ID == "" || len(rec.ID) > 255:
+		return fmt.Errorf("%w: an id has 1 to 255 bytes here, not %d", tasks.ErrInvalidTask, len(rec.ID))
+	case len(rec.Queue) > 255:
+		return fmt.Errorf("%w: a queue name has up to 255 bytes here, not %d", tasks.ErrInvalidTask, len(rec.Queue))
+	case len(rec.Task) > 4096:
+		return fmt.Errorf("%w: a task name has up to 4096 bytes here, not %d", tasks.ErrInvalidTask, len(rec.Task))
+	case rec.Priority < tasks.MinPriority || rec.Priority > tasks.MaxPriority:
+		return fmt.Errorf("%w: priority %d is not within %d…%d", tasks.ErrInvalidTask, rec.Priority, tasks.MinPriority, tasks.MaxPriority)
+	case len(rec.Args) > maxArgs:
+		return fmt.Errorf("%w: %d bytes of arguments", tasks.ErrTooLarge, len(rec.Args))
+	}
+	return nil
+}
+
+// Enqueue implements tasks.Backend. With several shards, the records of one call are all in
+// the same one, or the call is refused with tasks.ErrUnsupported.
+func (b *Backend) Enqueue(ctx context.Context, recs []*tasks.Record) error {
+	if err := b.ready(ctx); err != nil || len(recs) == 0 {
+		return err
+	}
+	w, err := b.prepare(recs)
+	if err != nil {
+		return err
+	}
+	done := make(chan error, 1)
+	w.finish = func(err error) { done <- err }
+	if err := b.submit(w); err != nil {
+		return err
+	}
+	select {
+	case err = <-done:
+		w.fill(recs, err)
+		return err
+	case <-ctx.Done():
+	}
+	if w.state.CompareAndSwap(writeWaiting, writeLeft) {
+		return ctx.Err()
+	}
+	grace := time.NewTimer(outcomeGrace)
+	defer grace.Stop()
+	select {
+	case err = <-done:
+	case <-grace.C:
+		if w.state.CompareAndSwap(writeTaken, writeLeft) {
+			return unknown(context.Cause(ctx))
+		}
+		err = <-done
+	}
+	w.fill(recs, err)
+	return err
+}
+
+// AEnqueue implements tasks.AsyncEnqueuer. No goroutine waits: the one that sends calls done.
+func (b *Backend) AEnqueue(ctx context.Context, recs []*tasks.Record, done func(error)) {
+	if err := b.ready(ctx); err != nil || len(recs) == 0 {
+		done(err)
+		return
+	}
+	w, err := b.prepare(recs)
+	if err != nil {
+		done(err)
+		return
+	}
+	stop := func() bool { return true }
+	w.finish = func(err error) {
+		stop()
+		w.fill(recs, err)
+		done(err)
+	}
+	if ctx.Done() != nil {
+		stop = context.AfterFunc(ctx, func() {
+			if w.state.CompareAndSwap(writeWaiting, writeLeft) {
+				done(ctx.Err())
+				return
+			}
+			time.AfterFunc(outcomeGrace, func() {
+				if w.state.CompareAndSwap(writeTaken, writeLeft) {
+					done(unknown(context.Cause(ctx)))
+				}
+			})
+		})
+	}
+	if err := b.submit(w); err != nil && w.state.CompareAndSwap(writeWaiting, writeLeft) {
+		stop()
+		done(err)
+	}
+}
+
+// submit puts a write in line.
+func (b *Backend) submit(w *write) error {
+	b.gate.RLock()
+	defer b.gate.RUnlock()
+	if b.closed {
+		return tasks.ErrClosed
+	}
+	b.writes.Add(w)
+	return nil
+}
+
+// fill tells the caller what the store decided.
+func (w *write) fill(recs []*tasks.Record, err error) {
+	if err != nil {
+		return
+	}
+	for i, rec := range recs {
+		*rec = w.out[i]
+	}
+}
+
+// flush sends the writes that have gathered, one script for each shard.
+func (b *Backend) flush(all []*write) {
+	groups := make(map[int][]*write, 1)
+	for _, w := range all {
+		if w.state.CompareAndSwap(writeWaiting, writeTaken) {
+			groups[w.shard] = append(groups[w.shard], w)
+		}
+	}
+	for shard, group := range groups {
+		ctx, cancel := context.WithTimeout(context.Background(), longestFlush)
+		err := b.store(ctx, shard, group)
+		cancel()
+		for _, w := range group {
+			if w.err == nil {
+				w.err = err
+			}
+			if w.state.CompareAndSwap(writeTaken, writeFinished) {
+				w.finish(w.err)
+			}
+		}
+	}
+}
+
+// store sends one script, and hands its answers to the writes.
+func (b *Backend) store(ctx context.Context, shard int, group []*write) error {
+	args := group[0].args
+	if len(group) > 1 {
+		args = nil
+		for _, w := range group {
+			args = append(args, w.args...)
+		}
+	}
+	reply, err := b.eval(ctx, &b.scripts.enqueue, shard, args...)
+	if err != nil {
+		return err
+	}
+	answers := list(reply)
+	if len(answers) != len(args)/5 {
+		return fmt.Errorf("%w: enqueue: %d answers for %d records", tasks.ErrDamaged, len(answers), len(args)/5)
+	}
+	for _, w := range group {
+		w.err = w.read(answers[:len(w.recs)])
+		answers = answers[len(w.recs):]
+	}
+	return nil
+}
+
+// read fills out from the script's answers.
+func (w *write) read(answers []any) error {
+	w.out = make([]tasks.Record, len(w.recs))
+	var faults []error
+	for i := range w.recs {
+		r := &w.out[i]
+		*r = w.recs[i]
+		if at, ok := answers[i].(string); ok {
+			t, err := parseTime(at)
+			faults = append(faults, err)
+			lifecycle.Enqueue(r, t)
+			r.RunAfter, r.ExpiresAt = lifecycle.Time(r.RunAfter), lifecycle.Time(r.ExpiresAt)
+			continue
+		}
+		s, err := decode(r.ID, pairs(answers[i]))
+		if err != nil {
+			faults = append(faults, err)
+			continue
+		}
+		*r = s.rec
+		r.Duplicate = true
+	}
+	return errors.Join(faults...)
+}
+
+// GetResult implements tasks.Backend.
+func (b *Backend) GetResult(ctx context.Context, id string) (*tasks.Record, error) {
+	if id == "" || len(id) > 255 {
+		if err := b.ready(ctx); err != nil {
+			return nil, err
+		}
+		return nil, tasks.ErrResultNotFound
+	}
+	return run(ctx, b, false, func(ctx context.Context) (*tasks.Record, error) {
+		if err := b.layOut(ctx); err != nil {
+			return nil, err
+		}
+		fields, err := b.client.HGetAll(ctx, b.key(id)).Result()
+		switch {
+		case err != nil:
+			return nil, classify(err).err
+		case len(fields) == 0:
+			return nil, tasks.ErrResultNotFound
+		}
+		s, err := decode(id, fields)
+		if err != nil {
+			return nil, err
+		}
+		return &s.rec, nil
+	})
+}

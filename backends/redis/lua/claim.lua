@@ -1,0 +1,119 @@
+-- claim makes records RUNNING for a worker, in order: level (100 - priority), due, id,
+-- across the queues.
+--
+-- ARGV[5]  worker
+-- ARGV[6]  how many at most
+-- ARGV[7]  lease, a duration
+-- ARGV[8]  nonce: random, of this call; the tokens are made of it
+-- ARGV[9]  lease in milliseconds
+-- ARGV[10] '1': all queues but those that follow; '0': those that follow
+-- ARGV[11…] queues
+-- Returns  for each record its id, its token, and the record as HGETALL gives it.
+--
+-- Not idempotent, and so never sent again. What was given out is noted for as long as the
+-- leases last: if the reply is lost, unclaim gives it back, or forbids a claim that the
+-- server hasn't come to yet.
+local worker, limit, lease, nonce = ARGV[5], tonumber(ARGV[6]), ARGV[7], ARGV[8]
+local note = P .. 'claim:' .. nonce
+if call('EXISTS', note) == 1 then return {} end
+
+local names, all = {}, ARGV[10] == '1'
+if all then
+  local excluded = {}
+  for i = 11, #ARGV do excluded[ARGV[i]] = true end
+  for _, q in ipairs(call('SMEMBERS', P .. 'queues')) do
+    if not excluded[q] then names[#names + 1] = q end
+  end
+else
+  for i = 11, #ARGV do names[#names + 1] = ARGV[i] end
+end
+local paused = {}
+for _, q in ipairs(call('SMEMBERS', P .. 'paused')) do paused[q] = true end
+
+-- A stream walks the due records of one queue in order. The rest of a level whose next
+-- record isn't due yet is skipped in one step.
+local chunk = math.max(1, math.min(limit, math.ceil(limit / math.max(#names, 1)) + 1))
+local function advance(s)
+  while true do
+    s.at = s.at + 1
+    local m = s.members[s.at]
+    if not m then
+      if s.last then return false end
+      s.members, s.at = call('ZRANGEBYLEX', s.key, s.from, '+', 'LIMIT', 0, chunk), 0
+      s.last = #s.members < chunk
+      if #s.members == 0 then return false, s.from == '-' end
+      s.from = '(' .. s.members[#s.members]
+    elseif sub(m, 4, 21) <= NOW then
+      s.member, s.place, s.id = m, sub(m, 1, 21), sub(m, 22)
+      return true
+    else
+      s.members, s.at, s.last = {}, 0, false
+      s.from = fmt('[%03d', tonumber(sub(m, 1, 3)) + 1)
+    end
+  end
+end
+
+-- Bytes, not letters: the server's locale has no say.
+local function before(a, b)
+  for i = 1, math.min(#a, #b) do
+    local x, y = byte(a, i), byte(b, i)
+    if x ~= y then return x < y end
+  end
+  return #a < #b
+end
+
+local streams, empty = {}, {}
+for _, q in ipairs(names) do
+  if not paused[q] then
+    local s = { key = P .. 'ready:' .. q, from = '-', members = {}, at = 0, queue = q }
+    local found, nothing = advance(s)
+    if found then streams[#streams + 1] = s end
+    if nothing and all then empty[#empty + 1] = q end
+  end
+end
+
+local claimed, notes, skipped = {}, {}, 0
+while #streams > 0 and #notes < limit and skipped < 1000 do
+  local n = 1
+  for i = 2, #streams do
+    local a, b = streams[i], streams[n]
+    if a.place < b.place or a.place == b.place and before(a.id, b.id) then n = i end
+  end
+  local s = streams[n]
+  local id = s.id
+  local fields, h, w = call('HGETALL', key(id)), 0, 0
+  for i = 1, #fields, 2 do
+    if fields[i] == 'h' then h = i + 1 elseif fields[i] == 'w' then w = i + 1 end
+  end
+  local r = parse(fields[h])
+  if not r or r.status ~= 'R' then
+    call('ZREM', s.key, s.member)
+    if not r and #fields > 0 then call('HSET', P .. 'damaged', id, 'its head is of another version, or cut') end
+    skipped = skipped + 1
+  elseif expired(r) then
+    displace(id, r)
+    cancel(id, r, 'expired')
+    save(id, r)
+    skipped = skipped + 1
+  else
+    displace(id, r)
+    if w == 0 then
+      w = #fields + 2
+      fields[w - 1], fields[w] = 'w', ''
+    end
+    r.status, r.attempts, r.attempted = 'W', r.attempts + 1, NOW
+    if r.started == NONE then r.started = NOW end
+    r.till, r.token = add(NOW, lease), sub(redis.sha1hex(nonce .. id), 1, 32)
+    fields[w] = fields[w] .. worker .. fmt('%06d', #worker)
+    set(r, 'w', fields[w])
+    save(id, r)
+    fields[h] = r.set[#r.set]
+    claimed[#claimed + 1] = { id, r.token, fields }
+    notes[#notes + 1] = fmt('%03d', #id) .. id
+  end
+  if not advance(s) then table.remove(streams, n) end
+end
+if #notes > 0 then call('SET', note, table.concat(notes), 'PX', ARGV[9]) end
+for _, q in ipairs(empty) do call('SREM', P .. 'queues', q) end
+done()
+return claimed

@@ -1,0 +1,299 @@
+-- lib.lua comes before every script. It knows how records are laid out and indexed, and
+-- says in Lua what package tasks/lifecycle says in Go.
+--
+-- KEYS[1]  the prefix of every key of this shard, "{namespace:shard}:". It is no key itself:
+--          it routes the script to the shard's hash slot. Which records a script touches
+--          isn't known before it runs, so their keys are made here, all in that one slot.
+-- KEYS[2]  another key that never exists. Two keys, of which some are missing, are what a
+--          Cluster answers with TRYAGAIN, on both nodes, while it moves the slot from one to
+--          the other: so no script ever runs with a part of the keys out of its reach.
+-- ARGV[1]  the channel that wake-ups, cancellations and ends are published on
+-- ARGV[2]  how long SUCCESSFUL records are kept   as durations, below; the scripts' own
+-- ARGV[3]  how long FAILED records are kept       arguments start at ARGV[5]
+-- ARGV[4]  how long CANCELLED records are kept
+--
+-- Keys, each after the prefix:
+--   t:<id>        HASH  a record: h its head, e what never changes (opaque here), w its
+--                       workers, xc and x1… its errors, v its value, cr its cancel reason
+--   ids           ZSET  every id
+--   ready:<queue> ZSET  level, due, id of every READY record, due or not
+--   expiry        ZSET  expires, id of READY records that haven't started and can expire
+--   leases        ZSET  deadline, id of every RUNNING record
+--   final         ZSET  prune at, id of every final record
+--   queues        SET   queues that have, or have had, READY records
+--   counts        HASH  status, queue, task -> how many records
+--   paused        SET   queues
+--   damaged       HASH  id -> why it couldn't be decoded when it was to be claimed
+--   workers       HASH  worker -> time of the heartbeat, heartbeat
+--   idle          HASH  queues (and * for all) that somebody waits for
+--   watched       HASH  ids whose end somebody waits for
+--   claim:<nonce> STRING  what a claim gave out, in case its reply is lost
+-- The scores of every ZSET are 0, so that members sort as bytes: exactly, and in one order
+-- with their ids.
+--
+-- A time is 18 digits: microseconds since 1970 padded with zeros, "-" and 17 digits before
+-- 1970, or 18 spaces if unset. A duration is the same; "-" and spaces means for ever. Digits
+-- are never turned into one number, which would lose the last ones of far times.
+--
+-- Scripts aren't rolled back. So they read and check before they write, and the server's own
+-- refusals (OOM, MISCONF, READONLY, NOREPLICAS) come at the first write or not at all. OOM
+-- refuses only commands that may take memory: enqueue starts with one, so that a full
+-- server takes no more; the others start with ZREM, so that what is stored can be finished.
+
+local P, CHANNEL = KEYS[1], ARGV[1]
+local KEEP = { S = ARGV[2], F = ARGV[3], C = ARGV[4] }
+local call, fmt, sub, byte = redis.call, string.format, string.sub, string.byte
+local NONE = '                  '
+local FOREVER = '253402300799000000'
+local TOKENLESS = '                                '
+
+-- publish wakes somebody, if it can: nothing depends on it, so that a user without the right
+-- to the channel has slow wake-ups and no failing scripts.
+local function publish(message) redis.pcall('PUBLISH', CHANNEL, message) end
+
+local function clock()
+  local t = call('TIME')
+  return fmt('%012d%06d', t[1], t[2])
+end
+local NOW = clock()
+
+-- add returns a time from 1970 on plus a duration that isn't negative; never after FOREVER.
+local function add(t, d)
+  local us = tonumber(sub(t, 13)) + tonumber(sub(d, 13))
+  local s = tonumber(sub(t, 1, 12)) + tonumber(sub(d, 1, 12))
+  if us >= 1000000 then
+    us = us - 1000000
+    s = s + 1
+  end
+  if s >= 253402300799 then return FOREVER end
+  return fmt('%012d%06d', s, us)
+end
+
+-- early: unset, or before 1970, and so not comparable as digits.
+local function early(t)
+  local c = byte(t)
+  return c == 32 or c == 45
+end
+
+-- past reports whether the time isn't after now; also if it is unset.
+local function past(t) return early(t) or t <= NOW end
+
+-- parse reads a head, or returns nil if this version doesn't understand it.
+local function parse(h)
+  if not h or #h < 214 or byte(h) ~= 49 then return nil end
+  local q = 214 + (tonumber(sub(h, 212, 214)) or 1e9)
+  local attempts = tonumber(sub(h, 7, 16))
+  if #h < q or not attempts or not string.find('RWSFC', sub(h, 2, 2), 1, true) then return nil end
+  return {
+    status = sub(h, 2, 2), level = sub(h, 3, 5), cancel = sub(h, 6, 6),
+    attempts = attempts, max = sub(h, 17, 35),
+    enqueued = sub(h, 36, 53), run_after = sub(h, 54, 71), expires = sub(h, 72, 89),
+    started = sub(h, 90, 107), attempted = sub(h, 108, 125), finished = sub(h, 126, 143),
+    till = sub(h, 144, 161), retain = sub(h, 162, 179), token = sub(h, 180, 211),
+    queue = sub(h, 215, q), task = sub(h, q + 1),
+    set = {}, -- fields and values that go with the head when it is saved
+  }
+end
+
+local function set(r, field, value)
+  local s = r.set
+  s[#s + 1] = field
+  s[#s + 1] = value
+end
+
+local function head(r)
+  return '1' .. r.status .. r.level .. r.cancel .. fmt('%010d', r.attempts) .. r.max
+    .. r.enqueued .. r.run_after .. r.expires .. r.started .. r.attempted .. r.finished
+    .. r.till .. r.retain .. r.token .. fmt('%03d', #r.queue) .. r.queue .. r.task
+end
+
+local function key(id) return P .. 't:' .. id end
+
+-- load returns a record, or nil and whether there is something that can't be read.
+local function load(id)
+  local h = call('HGET', key(id), 'h')
+  if not h then return nil, call('EXISTS', key(id)) == 1 end
+  local r = parse(h)
+  return r, not r
+end
+
+local counts, woken, queues = {}, {}, {}
+
+local function count(r, n)
+  local k = r.status .. fmt('%03d', #r.queue) .. r.queue .. r.task
+  counts[k] = (counts[k] or 0) + n
+end
+
+-- due is when a READY record is due: its run_after, or its enqueue if that is later.
+local function due(r)
+  if early(r.run_after) or r.run_after < r.enqueued then return r.enqueued end
+  return r.run_after
+end
+
+local function can_expire(r) return r.attempts == 0 and r.expires ~= NONE end
+
+-- place puts a record into the index of its status, displace takes it out of it.
+local function place(id, r)
+  count(r, 1)
+  if r.status == 'R' then
+    call('ZADD', P .. 'ready:' .. r.queue, 0, r.level .. due(r) .. id)
+    if not queues[r.queue] then
+      queues[r.queue] = true
+      call('SADD', P .. 'queues', r.queue)
+    end
+    woken[r.queue] = true
+    if can_expire(r) then call('ZADD', P .. 'expiry', 0, r.expires .. id) end
+  elseif r.status == 'W' then
+    call('ZADD', P .. 'leases', 0, r.till .. id)
+  else
+    call('ZADD', P .. 'final', 0, r.till .. id)
+  end
+end
+
+local function displace(id, r)
+  count(r, -1)
+  if r.status == 'R' then
+    call('ZREM', P .. 'ready:' .. r.queue, r.level .. due(r) .. id)
+    if can_expire(r) then call('ZREM', P .. 'expiry', r.expires .. id) end
+  elseif r.status == 'W' then
+    call('ZREM', P .. 'leases', r.till .. id)
+  else
+    call('ZREM', P .. 'final', r.till .. id)
+  end
+end
+
+-- tell publishes the end of a record, or its absence, to who waits for it.
+local watching
+local function tell(id)
+  if watching == nil then watching = call('EXISTS', P .. 'watched') == 1 end
+  if watching and call('HDEL', P .. 'watched', id) == 1 then publish('f' .. id) end
+end
+
+-- erase deletes a record that is out of its index.
+local function erase(id)
+  call('ZREM', P .. 'ids', id)
+  call('DEL', key(id))
+  tell(id)
+end
+
+-- save writes a record that is out of its index, and its place, or erases it if it has just
+-- become final and is not to be kept.
+local function save(id, r)
+  if r.finishing then
+    if r.retain == '000000000000000000' then
+      r.gone = true
+      return erase(id)
+    end
+    local keep = r.retain
+    if keep == NONE then keep = KEEP[r.status] end
+    r.till = FOREVER
+    if byte(keep) ~= 45 then r.till = add(NOW, keep) end
+  end
+  set(r, 'h', head(r))
+  call('HSET', key(id), unpack(r.set))
+  place(id, r)
+  if r.finishing then tell(id) end
+end
+
+-- done ends every script that changes records: it writes the counters and wakes those that
+-- wait for a queue. Whoever waits has looked before, in one script with saying so, and so
+-- misses nothing. While nobody waits nothing is published.
+local function done()
+  for k, n in pairs(counts) do
+    if n ~= 0 and call('HINCRBY', P .. 'counts', k, n) == 0 then call('HDEL', P .. 'counts', k) end
+  end
+  if next(woken) and call('EXISTS', P .. 'idle') == 1 then
+    for q in pairs(woken) do
+      if call('HDEL', P .. 'idle', 'q' .. q, '*') > 0 then publish('w' .. q) end
+    end
+  end
+end
+
+-- The workers of a record are in one string, each followed by its length in 6 digits, so
+-- that the newest can be read and taken back without reading the others.
+local function last_worker(w)
+  if not w or w == '' then return '', '' end
+  local n = tonumber(sub(w, -6))
+  return sub(w, -6 - n, -7), sub(w, 1, -7 - n)
+end
+
+-- What follows are the events of tasks/lifecycle, on records that are out of their index.
+
+local function finish(r, status)
+  r.status, r.finished, r.finishing, r.token = status, NOW, true, TOKENLESS
+end
+
+local function cancel(id, r, reason)
+  if reason == '' then
+    call('HDEL', key(id), 'cr')
+  else
+    set(r, 'cr', reason)
+  end
+  r.cancel = '0'
+  finish(r, 'C')
+end
+
+local function wait(r, till) r.status, r.run_after, r.till, r.token = 'R', till, NONE, TOKENLESS end
+
+-- fail records an error: its time, attempt and worker, and the caller's encoded rest.
+local function fail(id, r, body)
+  local w = last_worker(call('HGET', key(id), 'w'))
+  local n = call('HINCRBY', key(id), 'xc', 1)
+  set(r, 'x' .. n, NOW .. fmt('%010d%06d', r.attempts, #w) .. w .. body)
+end
+
+local function uncount(id, r, never_started)
+  local _, others = last_worker(call('HGET', key(id), 'w'))
+  set(r, 'w', others)
+  if r.attempts > 0 then r.attempts = r.attempts - 1 end
+  if never_started and r.attempts == 0 then r.started, r.attempted = NONE, NONE end
+end
+
+local function expired(r) return r.status == 'R' and can_expire(r) and past(r.expires) end
+
+-- settle ends the attempt of a RUNNING record. kind is s(uccess), f(ailure), r(etry),
+-- z (snooze), l (release) or c(ancel); err is '' for none, or starts with '+'; later is a duration.
+local function settle(id, r, kind, value, err, later, reason)
+  local requested = r.cancel == '1'
+  if kind == 's' then
+    set(r, 'v', value)
+    if requested then call('HDEL', key(id), 'cr') end
+    r.cancel = '0'
+    finish(r, 'S')
+  elseif kind == 'c' then
+    if err ~= '' then fail(id, r, sub(err, 2)) end
+    if requested and reason == '' then reason = call('HGET', key(id), 'cr') or '' end
+    cancel(id, r, reason)
+  elseif kind == 'f' or kind == 'r' then
+    fail(id, r, sub(err, 2))
+    if requested then
+      cancel(id, r, call('HGET', key(id), 'cr') or '')
+    elseif kind == 'f' or r.attempts >= tonumber(r.max) then
+      finish(r, 'F')
+    else
+      wait(r, add(NOW, later))
+    end
+  else
+    uncount(id, r, kind == 'l')
+    if requested then
+      cancel(id, r, call('HGET', key(id), 'cr') or '')
+    elseif kind == 'l' and later == '000000000000000000' then
+      wait(r, r.run_after)
+    else
+      wait(r, add(NOW, later))
+    end
+  end
+end
+
+-- earliest returns when the first record of a queue is due, or nil: the earliest of the
+-- heads of its levels.
+local function earliest(queue)
+  local first, from = nil, '-'
+  while true do
+    local m = call('ZRANGEBYLEX', P .. 'ready:' .. queue, from, '+', 'LIMIT', 0, 1)[1]
+    if not m then return first end
+    local t = sub(m, 4, 21)
+    if not first or t < first then first = t end
+    from = fmt('[%03d', tonumber(sub(m, 1, 3)) + 1)
+  end
+end

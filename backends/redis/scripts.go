@@ -1,0 +1,232 @@
+package redis
+
+import (
+	"context"
+	"crypto/sha1" //nolint:gosec // it is how Redis names scripts
+	"embed"
+	"encoding/hex"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/sideman-go/sideman/tasks"
+)
+
+//go:embed lua/*.lua
+var sources embed.FS
+
+// script is a Lua program and its name on the server.
+type script struct {
+	name   string
+	source string
+	sha    string
+	mode   mode
+}
+
+// mode says what may be done when it isn't known whether the server has run a script.
+type mode int
+
+const (
+	once  mode = iota // nothing: running it twice would do harm
+	again             // send it again: running it twice is as running it once
+	reads             // the same, and it changes nothing that a caller asked for
+)
+
+type scripts struct {
+	enqueue, claim, unclaim, renew, settle, sweep, alter, prune, quarantine script
+	look, watch, queues, list, pause, beat, workers, layout                 script
+}
+
+func loadScripts() (*scripts, error) {
+	lib, err := sources.ReadFile("lua/lib.lua")
+	if err != nil {
+		return nil, err
+	}
+	load := func(name string, m mode) script {
+		body, e := sources.ReadFile("lua/" + name + ".lua")
+		if e != nil {
+			err = e
+		}
+		source := string(lib) + "\n" + string(body)
+		sum := sha1.Sum([]byte(source)) //nolint:gosec // it is how Redis names scripts
+		return script{name: name, source: source, sha: hex.EncodeToString(sum[:]), mode: m}
+	}
+	s := &scripts{
+		enqueue:    load("enqueue", again),
+		claim:      load("claim", once),
+		unclaim:    load("unclaim", again),
+		renew:      load("renew", again),
+		settle:     load("settle", once),
+		sweep:      load("sweep", once),
+		alter:      load("alter", once),
+		prune:      load("prune", once),
+		quarantine: load("quarantine", again),
+		look:       load("look", reads),
+		watch:      load("watch", reads),
+		queues:     load("queues", reads),
+		list:       load("list", reads),
+		pause:      load("pause", again),
+		beat:       load("beat", again),
+		workers:    load("workers", reads),
+		layout:     load("layout", reads),
+	}
+	return s, err
+}
+
+// onceCmd is a command that go-redis sends once, whatever the client's MaxRetries: whether
+// to send again is for the one who knows what it does. It is still sent on where the server
+// says that another has the slot.
+type onceCmd struct{ *redis.Cmd }
+
+// NoRetry implements redis.Cmder.
+func (onceCmd) NoRetry() bool { return true }
+
+// A script whose outcome isn't known is sent maxTries times at most. One that was refused for
+// a passing reason (a fail-over, a slot on the move) is sent again for patience.
+const (
+	maxTries  = 4
+	patience  = 2 * time.Second
+	firstWait = 15 * time.Millisecond
+	maxWait   = 200 * time.Millisecond
+)
+
+// eval runs a script on a shard. Its error is one of classify's.
+func (b *Backend) eval(ctx context.Context, s *script, shard int, args ...any) (any, error) {
+	if err := b.layOut(ctx); err != nil {
+		return nil, err
+	}
+	return b.send(ctx, s, shard, args)
+}
+
+// send is eval without looking at the layout. A script that the server has refused to run
+// for a passing reason is sent again; one of which it isn't known only if that does no harm.
+func (b *Backend) send(ctx context.Context, s *script, shard int, args []any) (any, error) {
+	var maybe error // why an earlier try may have been run
+	start, maybes := time.Now(), 0
+	for wait := firstWait; ; wait = min(wait*2, maxWait) {
+		reply, err := b.sendOnce(ctx, s, shard, args)
+		if err == nil {
+			return reply, nil
+		}
+		f := classify(err)
+		if f.maybe {
+			maybes++
+			if maybe == nil && s.mode != reads {
+				maybe = err
+			}
+		}
+		retry := f.passing && time.Since(start) < patience || f.maybe && s.mode != once && maybes < maxTries
+		if retry && ctx.Err() == nil && sleep(ctx, b.done, wait) == nil {
+			continue
+		}
+		if maybe != nil {
+			return nil, unknown(maybe)
+		}
+		return nil, f.err
+	}
+}
+
+func (b *Backend) sendOnce(ctx context.Context, s *script, shard int, args []any) (any, error) {
+	prefix := b.prefix(shard)
+	all := make([]any, 0, 9+len(args))
+	all = append(all, "evalsha", s.sha, 2, prefix, prefix+"never", b.channel, b.keep[0], b.keep[1], b.keep[2])
+	all = append(all, args...)
+	reply, err := b.process(ctx, all)
+	if redis.HasErrorPrefix(err, "NOSCRIPT") {
+		// The server is new, or was restarted, or is another one by now.
+		all[0], all[1] = "eval", s.source
+		reply, err = b.process(ctx, all)
+	}
+	return reply, err
+}
+
+func (b *Backend) process(ctx context.Context, args []any) (any, error) {
+	cmd := redis.NewCmd(ctx, args...)
+	if err := b.client.Process(ctx, onceCmd{cmd}); err != nil {
+		return nil, err
+	}
+	return cmd.Result()
+}
+
+// layOut makes sure, once, that this namespace is laid out as this program thinks.
+func (b *Backend) layOut(ctx context.Context) error {
+	if b.laidOut.Load() {
+		return nil
+	}
+	reply, err := b.send(ctx, &b.scripts.layout, 0, []any{layoutVersion, b.shards})
+	if err != nil {
+		return err
+	}
+	if err := b.checkLayout(texts(reply)); err != nil {
+		return err
+	}
+	b.laidOut.Store(true)
+	return nil
+}
+
+// layoutVersion is the version of the keys and of the head.
+const layoutVersion = 1
+
+func (b *Backend) checkLayout(fields []string) error {
+	switch {
+	case len(fields) != 2:
+		return fmt.Errorf("%w: the layout of namespace %q", tasks.ErrDamaged, b.namespace)
+	case fields[0] != strconv.Itoa(layoutVersion):
+		return fmt.Errorf("%w: namespace %q has layout %s, and this program knows %d: use a newer version of it, or another namespace",
+			tasks.ErrUnavailable, b.namespace, fields[0], layoutVersion)
+	case fields[1] != strconv.Itoa(b.shards):
+		return fmt.Errorf("%w: shards: namespace %q was made with %s, not %d", tasks.ErrInvalidConfig, b.namespace, fields[1], b.shards)
+	}
+	return nil
+}
+
+func sleep(ctx context.Context, done <-chan struct{}, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-done:
+		return tasks.ErrClosed
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// list returns a reply that is a list, or nothing.
+func list(reply any) []any {
+	l, _ := reply.([]any)
+	return l
+}
+
+func text(v any) string {
+	s, _ := v.(string)
+	return s
+}
+
+func number(v any) int64 {
+	n, _ := v.(int64)
+	return n
+}
+
+// texts returns a reply that is a list of strings.
+func texts(reply any) []string {
+	l := list(reply)
+	all := make([]string, len(l))
+	for i := range l {
+		all[i] = text(l[i])
+	}
+	return all
+}
+
+// pairs returns a reply of HGETALL.
+func pairs(reply any) map[string]string {
+	l := list(reply)
+	m := make(map[string]string, len(l)/2)
+	for i := 0; i+1 < len(l); i += 2 {
+		m[text(l[i])] = text(l[i+1])
+	}
+	return m
+}

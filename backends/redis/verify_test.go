@@ -1,0 +1,119 @@
+package redis
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/sideman-go/sideman/tasks"
+)
+
+// Verify returns everything in which the indexes and counters don't agree with the records.
+// It is for tests in which nobody else writes.
+func (b *Backend) Verify(ctx context.Context) error {
+	var faults []error
+	for shard := range b.shards {
+		faults = append(faults, b.verifyShard(ctx, shard))
+	}
+	return errors.Join(faults...)
+}
+
+func (b *Backend) verifyShard(ctx context.Context, shard int) error {
+	var faults []error
+	add := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
+	prefix := b.prefix(shard)
+	want := make(map[string][]string)
+	counts := make(map[string]int)
+	entry := func(index, member string) { want[index] = append(want[index], member) }
+	damaged, err := b.client.HGetAll(ctx, prefix+"damaged").Result()
+	if err != nil {
+		return err
+	}
+	keys, err := b.keys(ctx, prefix+"*")
+	if err != nil {
+		return err
+	}
+	for _, key := range keys {
+		name := key[len(prefix):]
+		id, found := strings.CutPrefix(name, "t:")
+		if !found {
+			if strings.HasPrefix(name, "ready:") {
+				want[name] = append(want[name], []string{}...)
+			}
+			continue
+		}
+		fields, err := b.client.HGetAll(ctx, key).Result()
+		if err != nil {
+			return err
+		}
+		entry("ids", id)
+		s, err := decode(id, fields)
+		if err != nil || damaged[id] != "" {
+			continue
+		}
+		r := &s.rec
+		counts[fmt.Sprintf("%s%03d%s%s", statusLetter(r.Status), len(r.Queue), r.Queue, r.Task)]++
+		due, _ := formatTime(r.DueAt())
+		expires, _ := formatTime(r.ExpiresAt)
+		till, _ := formatTime(s.till)
+		if h := fields["h"]; h[6:16] != fmt.Sprintf("%010d", r.Attempts()) {
+			add("record %q: %s attempts and %d workers", id, h[6:16], r.Attempts())
+		}
+		switch r.Status {
+		case tasks.Ready:
+			entry("ready:"+r.Queue, fmt.Sprintf("%03d%s%s", tasks.MaxPriority-r.Priority, due, id))
+			if expires != unset && r.Attempts() == 0 {
+				entry("expiry", expires+id)
+			}
+		case tasks.Running:
+			entry("leases", till+id)
+		default:
+			entry("final", till+id)
+		}
+	}
+	for _, index := range []string{"ids", "expiry", "leases", "final"} {
+		want[index] = append(want[index], []string{}...)
+	}
+	for index, members := range want {
+		have, err := b.client.ZRangeByLex(ctx, prefix+index, &redis.ZRangeBy{Min: "-", Max: "+"}).Result()
+		if err != nil {
+			return err
+		}
+		slices.Sort(members)
+		if !slices.Equal(have, members) && len(have)+len(members) > 0 && len(damaged) == 0 {
+			add("%s has %q and should have %q", index, have, members)
+		}
+	}
+	have, err := b.client.HGetAll(ctx, prefix+"counts").Result()
+	if err != nil {
+		return err
+	}
+	for k, n := range counts {
+		if have[k] != strconv.Itoa(n) && len(damaged) == 0 {
+			add("count %q is %q and should be %d", k, have[k], n)
+		}
+		delete(have, k)
+	}
+	if len(have) > 0 && len(damaged) == 0 {
+		add("counts without records: %q", have)
+	}
+	return errors.Join(faults...)
+}
+
+func (b *Backend) keys(ctx context.Context, pattern string) (keys []string, err error) {
+	c, ok := b.client.(*redis.Client)
+	if !ok {
+		return nil, nil // a Cluster's keys are on many nodes
+	}
+	it := c.Scan(ctx, 0, strings.NewReplacer("[", `\[`, "*", "*").Replace(pattern), 1000).Iterator()
+	for it.Next(ctx) {
+		keys = append(keys, it.Val())
+	}
+	slices.Sort(keys)
+	return slices.Compact(keys), it.Err()
+}

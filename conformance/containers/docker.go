@@ -1,0 +1,188 @@
+package containers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/api/types/network"
+	"github.com/moby/moby/client"
+	"github.com/testcontainers/testcontainers-go"
+	tclog "github.com/testcontainers/testcontainers-go/log"
+)
+
+const (
+	// ownerLabel names the process that a container belongs to, as host/pid.
+	ownerLabel = "io.github.sideman-go.test.owner"
+	// localImage is what image/build.sh builds, if TASKS_TEST_LOCAL_IMAGE names no other.
+	localImage = "sideman-test-servers:bookworm"
+	// pullTimeout bounds the download of an image that isn't there.
+	pullTimeout = time.Minute
+	// startTimeout is how long a server may take until it is ready, after a kill as well.
+	startTimeout = time.Minute
+)
+
+type quiet struct{}
+
+func (quiet) Printf(string, ...any) {}
+
+// configure tells testcontainers how things are here. It must come before its first use.
+func configure() {
+	tclog.SetDefault(quiet{})
+	unset := func(name, value string) {
+		if _, there := os.LookupEnv(name); !there {
+			_ = os.Setenv(name, value)
+		}
+	}
+	// The reaper is an image to be pulled. What a killed test leaves is removed by the next one: removeStale.
+	unset("TESTCONTAINERS_RYUK_DISABLED", "true")
+	if _, err := os.Stat("/.dockerenv"); err == nil {
+		// Here is a container with a Docker daemon in it: ports are published on its loopback
+		// interface, but testcontainers would look for them at the bridge's gateway.
+		unset("TESTCONTAINERS_HOST_OVERRIDE", "127.0.0.1")
+	}
+}
+
+// docker connects to the daemon.
+func docker(ctx context.Context) (cli *testcontainers.DockerClient, err error) {
+	configure()
+	defer func() {
+		if r := recover(); r != nil { // testcontainers panics where it finds no daemon
+			cli, err = nil, fmt.Errorf("no Docker: %v", r)
+		}
+	}()
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	cli, err = testcontainers.NewDockerClientWithOpts(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("no Docker: %w", err)
+	}
+	if _, err := cli.Ping(ctx, client.PingOptions{}); err != nil {
+		_ = cli.Close()
+		return nil, fmt.Errorf("no Docker: %w", err)
+	}
+	return cli, nil
+}
+
+// findImage returns the image to run: the one that the environment names, or the default, or
+// the local one; what isn't there is pulled, if a registry has it.
+func findImage(ctx context.Context, cli *testcontainers.DockerClient, sp spec) (string, error) {
+	local := os.Getenv("TASKS_TEST_LOCAL_IMAGE")
+	if local == "" {
+		local = localImage
+	}
+	want, named := os.LookupEnv(sp.imageEnv)
+	candidates := []string{want}
+	if !named || want == "" {
+		want, candidates = sp.image, []string{sp.image, local}
+	}
+	for _, image := range candidates {
+		if _, err := cli.ImageInspect(ctx, image); err == nil {
+			return image, nil
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, pullTimeout)
+	defer cancel()
+	pull, err := cli.ImagePull(ctx, want, client.ImagePullOptions{})
+	if err == nil {
+		err = pull.Wait(ctx)
+	}
+	if err != nil {
+		return "", fmt.Errorf("image %s isn't there and can't be pulled (%w): make images builds one, %s names another", want, err, sp.imageEnv)
+	}
+	return want, nil
+}
+
+// owner is this process, as in ownerLabel.
+func owner() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	return host + "/" + strconv.Itoa(os.Getpid())
+}
+
+// removeStale removes the containers of processes of this machine that are no more.
+func removeStale(ctx context.Context, cli *testcontainers.DockerClient) error {
+	found, err := cli.ContainerList(ctx, client.ContainerListOptions{All: true, Filters: make(client.Filters).Add("label", ownerLabel)})
+	if err != nil {
+		return err
+	}
+	here, _, _ := strings.Cut(owner(), "/")
+	for _, c := range found.Items {
+		host, id, _ := strings.Cut(c.Labels[ownerLabel], "/")
+		pid, err := strconv.Atoi(id)
+		if err != nil || host != here || alive(pid) {
+			continue
+		}
+		_, err = cli.ContainerRemove(ctx, c.ID, client.ContainerRemoveOptions{Force: true, RemoveVolumes: true})
+		if err != nil && !strings.Contains(err.Error(), "already in progress") {
+			return err
+		}
+	}
+	return nil
+}
+
+func alive(pid int) bool {
+	p, err := os.FindProcess(pid)
+	return err == nil && !errors.Is(p.Signal(syscall.Signal(0)), os.ErrProcessDone)
+}
+
+// run starts a container. Its port on this machine stays the same over restarts.
+func run(ctx context.Context, sp spec, image string) (testcontainers.Container, string, error) {
+	var failed error
+	for range 5 { // another process may take the port that was free
+		port, err := freePort(ctx)
+		if err != nil {
+			return nil, "", err
+		}
+		c, err := testcontainers.GenericContainer(ctx, testcontainers.GenericContainerRequest{
+			ContainerRequest: testcontainers.ContainerRequest{
+				Image:        image,
+				Cmd:          sp.cmd,
+				Env:          sp.env,
+				ExposedPorts: []string{sp.port},
+				Labels:       map[string]string{ownerLabel: owner()},
+				ConfigModifier: func(c *container.Config) {
+					c.StopSignal = sp.stop
+				},
+				HostConfigModifier: func(hc *container.HostConfig) {
+					hc.PortBindings = network.PortMap{network.MustParsePort(sp.port): {{
+						HostIP:   netip.MustParseAddr("127.0.0.1"),
+						HostPort: port,
+					}}}
+				},
+			},
+			Started: true,
+			Logger:  quiet{},
+		})
+		if err == nil {
+			return c, net.JoinHostPort("127.0.0.1", port), nil
+		}
+		failed = err
+		_ = testcontainers.TerminateContainer(c, testcontainers.StopTimeout(0))
+		if !strings.Contains(err.Error(), "port") {
+			break
+		}
+	}
+	return nil, "", fmt.Errorf("starting %s: %w", image, failed)
+}
+
+func freePort(ctx context.Context) (string, error) {
+	var lc net.ListenConfig
+	l, err := lc.Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	defer l.Close()
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	return port, err
+}

@@ -1,0 +1,106 @@
+package crew
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+)
+
+// The journal has a line for each event, by one write each:
+//
+//	S id attempt time    a handler starts
+//	D id attempt time    a handler is about to return
+type journal struct{ f *os.File }
+
+func openJournal(dir string) (*journal, error) {
+	f, err := os.OpenFile(journalFile(dir), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	return &journal{f}, nil
+}
+
+func (j *journal) write(kind, id string, attempt int) {
+	if _, err := fmt.Fprintf(j.f, "%s %s %d %d\n", kind, id, attempt, time.Now().UnixNano()); err != nil {
+		panic(err)
+	}
+}
+
+// events returns how many lines of the kind there are.
+func events(t *testing.T, dir, kind string) int {
+	t.Helper()
+	text, err := os.ReadFile(journalFile(dir))
+	if err != nil && !os.IsNotExist(err) {
+		t.Fatal(err)
+	}
+	n := bytes.Count(text, []byte("\n"+kind+" "))
+	if bytes.HasPrefix(text, []byte(kind+" ")) {
+		n++
+	}
+	return n
+}
+
+// run is one run of a handler.
+type run struct {
+	attempt    int
+	start, end time.Time // end is zero if it didn't
+}
+
+// runs returns the runs of each record, in the order in which they began.
+func runs(t *testing.T, dir string) map[string][]run {
+	t.Helper()
+	text, err := os.ReadFile(journalFile(dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := make(map[string][]run)
+	for line := range strings.Lines(string(text)) {
+		var kind, id string
+		var attempt int
+		var nanos int64
+		if _, err := fmt.Sscan(line, &kind, &id, &attempt, &nanos); err != nil {
+			t.Fatalf("journal line %q: %v", line, err)
+		}
+		at := time.Unix(0, nanos)
+		if kind == "S" {
+			all[id] = append(all[id], run{attempt: attempt, start: at})
+			continue
+		}
+		for i := range all[id] {
+			if all[id][i].attempt == attempt {
+				all[id][i].end = at
+			}
+		}
+	}
+	return all
+}
+
+// wantOneRun wants each of the records to have been run once, to its end.
+func wantOneRun(t *testing.T, dir string, ids []string) {
+	t.Helper()
+	all := runs(t, dir)
+	bad := 0
+	for _, id := range ids {
+		rs := all[id]
+		if len(rs) == 1 && !rs[0].end.IsZero() {
+			continue
+		}
+		if bad++; bad <= 5 {
+			t.Errorf("record %s has the runs %+v, want one that has ended", id, rs)
+		}
+		for i := 1; i < len(rs); i++ {
+			if rs[i-1].end.IsZero() || rs[i].start.Before(rs[i-1].end) {
+				t.Errorf("record %s was run twice at once", id)
+			}
+		}
+	}
+	if bad > 0 {
+		t.Errorf("%d of %d records weren't run once", bad, len(ids))
+	}
+	if len(all) != len(ids) {
+		t.Errorf("%d records were run, want %d", len(all), len(ids))
+	}
+}

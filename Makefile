@@ -19,7 +19,7 @@ BENCHTIME ?= 1s
 BENCHCOUNT ?= 1
 FUZZTIME ?= 10s
 # The examples that end by themselves; "make examples" builds all and runs these.
-RUN_EXAMPLES ?= quickstart
+RUN_EXAMPLES ?= quickstart custombackend
 
 # Modules of the workspace as folders, and all modules including tools.
 WORK_MODULES = $(shell sed -n 's|^[[:space:]]*\(\.[^[:space:]]*\)[[:space:]]*$$|\1|p' go.work)
@@ -79,7 +79,7 @@ fuzz: ## Fuzz every target for FUZZTIME (10s)
 	@.ci/fuzz $(FUZZTIME)
 
 .PHONY: examples
-examples: ## Build every example and run the quickstart
+examples: ## Build every example and run those that end by themselves
 	@.ci/examples $(RUN_EXAMPLES)
 
 .PHONY: tidy-check

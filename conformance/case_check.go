@@ -41,11 +41,15 @@ func checkCases() []Case {
 		},
 		{
 			Name: "Check/Closed", Clauses: []string{"C1", "F3"},
-			What: "Check of a closed backend must return, and say so in well-formed findings if it says anything",
+			What: "Check of a closed backend must return, and say so: no findings means that all is well",
 			run: func(e *env) {
 				h := e.connect()
 				e.close(h)
-				e.within(e.timing.Notice, "check of a closed backend", func() { e.check(h) })
+				e.within(e.timing.Notice, "check of a closed backend", func() {
+					if found := e.check(h); len(found) == 0 {
+						e.Errorf("Check of a closed backend: got no findings, want one that says so")
+					}
+				})
 			},
 		},
 		{

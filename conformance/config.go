@@ -15,12 +15,12 @@ import (
 type Config struct {
 	// Open makes a new, empty place for the records of one case, and returns how to
 	// connect to it. Release what it takes with t.Cleanup. It is called once for
-	// each case.
+	// each case that is run, and once more to read the capabilities.
 	Open func(t T) Store
 
 	// Virtual runs each case in a testing/synctest bubble, so that waiting takes no
 	// time. It is for backends that live wholly in this process and do no network
-	// I/O. Open then is called inside of the bubble.
+	// I/O; files are fine. Open then is called inside of the bubble.
 	Virtual bool
 
 	// Faults are what the suite can do to the server. Those that are nil leave out
@@ -28,7 +28,7 @@ type Config struct {
 	Faults Faults
 
 	// Waive maps names of cases that are known to fail to the reason why. They are
-	// run and reported, and don't fail the test; but the verdict is "partial" then.
+	// run and reported, and don't fail the test; but the result is "partial" then.
 	// A name that isn't a case's, or that passes, is an error, so that no waiver
 	// outlives its reason.
 	Waive map[string]string
@@ -40,7 +40,8 @@ type Config struct {
 // Store is a place where records are kept: a file, a schema, a key prefix.
 type Store interface {
 	// Connect opens a backend on the place. The suite calls it again for a second
-	// handle, while the first is open, and to reopen the place after Close. It
+	// handle, while the first is open, and to reopen the place after Close, so it
+	// never returns a backend that it has returned before: that one may be closed. It
 	// returns an error if that can't be; a backend that is not CapShared is expected
 	// to say so within a second rather than to hang.
 	Connect(ctx context.Context) (tasks.Backend, error)

@@ -211,6 +211,9 @@ func allCases() []Case {
 		handlesCases(),
 		hostileCases(),
 		concurrentCases(),
+		moreCases(),
+		refusedCases(),
+		historyCases(),
 		faultCases(),
 	)
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -26,8 +27,9 @@ type env struct {
 	ids    id.Source
 
 	mu     sync.Mutex
-	doing  string // what a hang would be in the middle of
-	claims int    // records claimed so far
+	doing  string         // what a hang would be in the middle of
+	claims int            // records claimed so far
+	times  map[string]int // how often each was claimed
 	leases map[string]tasks.Lease
 	first  *handle // the handle that the post-condition looks through
 	open   []*handle
@@ -39,20 +41,16 @@ func runCase(t T, cfg Config, c Case) {
 	timing := cfg.Timing
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), timing.Deadline)
 	defer cancel()
-	e := &env{T: t, cfg: cfg, timing: timing, plain: c.Plain, ctx: ctx, stop: cancel, leases: make(map[string]tasks.Lease)}
+	e := &env{T: t, cfg: cfg, timing: timing, plain: c.Plain, ctx: ctx, stop: cancel, leases: make(map[string]tasks.Lease), times: make(map[string]int)}
 	e.doing = "opening the store"
 	e.store = cfg.Open(t)
 
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
+		defer e.survive() // what end does
 		defer e.end()
-		defer func() {
-			if p := recover(); p != nil {
-				buf := make([]byte, 16<<10)
-				t.Errorf("panic while %s: %v\n%s", e.step(""), p, buf[:runtime.Stack(buf, false)])
-			}
-		}()
+		defer e.survive()
 		c.run(e)
 		if !t.Failed() {
 			e.postcondition()
@@ -70,6 +68,13 @@ func runCase(t T, cfg Config, c Case) {
 	}
 	if t.Failed() {
 		t.Logf("%s (clauses %v)", c.What, c.Clauses)
+	}
+}
+
+// survive is deferred: a panic fails this case, and not the whole binary.
+func (e *env) survive() {
+	if p := recover(); p != nil {
+		e.Errorf("panic while %s: %v\n%s", e.step(""), p, debug.Stack())
 	}
 }
 
@@ -293,16 +298,21 @@ func (e *env) claimAs(h *handle, req tasks.ClaimRequest) []tasks.Claimed {
 func (e *env) hold(got []tasks.Claimed) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	most := 0
 	for _, c := range got {
 		e.leases[c.Lease.Token] = c.Lease
+		e.times[c.Lease.ID]++
+		most = max(most, e.times[c.Lease.ID])
 	}
-	if before := e.claims; before <= mostRecords {
-		if e.claims += len(got); e.claims > mostRecords {
-			e.Errorf("%d records were claimed, more than any case enqueues: it would never end", e.claims)
-			e.stop()
-		}
+	e.claims += len(got)
+	if (e.claims > mostRecords || most > mostClaims) && e.ctx.Err() == nil {
+		e.Errorf("%d records were claimed, one of them %d times: it would never end", e.claims, most)
+		e.stop()
 	}
 }
+
+// mostClaims is more often than any case claims one record.
+const mostClaims = 2000
 
 // mostRecords is more than any case enqueues, also counting each as often as it may
 // be claimed or listed.

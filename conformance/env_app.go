@@ -31,6 +31,7 @@ func (e *env) together(n int, fn func(i int)) {
 	var all sync.WaitGroup
 	for i := range n {
 		all.Go(func() {
+			defer e.survive()
 			<-start
 			fn(i)
 		})

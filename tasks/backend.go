@@ -12,11 +12,14 @@ import (
 // this. A backend that keeps records for workers is also a Store.
 //
 // The App has validated and encoded every record, and has checked it against
-// Capabilities, before it calls. The rules for all methods:
+// Capabilities, before it calls. What isn't declared isn't called: without
+// CapResults, for one, GetResult may always return ErrResultNotFound. The rules for
+// all methods:
 //
 //   - They are safe for concurrent use.
 //   - They obey ctx, within 250 ms, also while the store is unreachable.
-//   - After Close they return ErrClosed.
+//   - After Close they return ErrClosed; Check, which has no error, says so in a
+//     finding.
 //   - They return raw errors or the package's sentinels; the App adds alias, task
 //     and id. A write that may have been stored though its reply was lost is
 //     reported as ErrUnknownOutcome wrapping the cause.
@@ -59,6 +62,9 @@ type Backend interface {
 //
 // How a record lives, which all stores share, is in package tasks/lifecycle as
 // pure functions: stores in Go call them, SQL and Lua do the same in their words.
+//
+// A Store has the methods of Inspector in any case. If it doesn't declare CapInspect
+// they may return ErrUnsupported, except Heartbeat, which workers call on every Store.
 type Store interface {
 	Backend
 
@@ -92,7 +98,8 @@ type Store interface {
 	// Sweep does a bounded amount of upkeep: it takes records back whose lease is
 	// past its deadline (lifecycle.Lose), cancels READY ones that have expired,
 	// deletes final ones whose retention is over, and forgets workers that have
-	// been silent for long. Any worker may call it at any time.
+	// been silent for so long that Workers leaves them out. Any worker may call it at
+	// any time, and several may at once.
 	Sweep(ctx context.Context) (Swept, error)
 
 	// Wait returns nil when a claim with this selection may succeed: when a record
@@ -186,6 +193,15 @@ const (
 	// it isn't nil.
 	OutcomeCancel OutcomeKind = "cancel"
 )
+
+// Valid reports whether k is one of the six kinds.
+func (k OutcomeKind) Valid() bool {
+	switch k {
+	case OutcomeSuccess, OutcomeFailure, OutcomeRetry, OutcomeSnooze, OutcomeRelease, OutcomeCancel:
+		return true
+	}
+	return false
+}
 
 // Outcome ends one lease. A failure, retry, snooze or release of a record whose
 // cancellation was requested makes it CANCELLED.

@@ -42,7 +42,8 @@ type Driver struct {
 	// Schemes are the URL schemes that mean this driver, in lower case.
 	Schemes []string
 	// Configure decodes and checks the settings without touching the store, and
-	// reports every fault it finds, together.
+	// reports every fault it finds, together, each beginning with where it is, as
+	// Decode's do: "mail.options.path". App.Open makes ErrInvalidConfig of them.
 	Configure func(Settings) (Opener, error)
 }
 
@@ -57,16 +58,18 @@ type Drivers []Driver
 type Settings struct {
 	// Alias is the backend's alias.
 	Alias string
-	// URL is nil if there was none.
+	// URL is nil if there was none. Its scheme has chosen the driver. What follows is in
+	// Opaque for "mystore:tasks.db", and in Host and Path for "mystore://host/tasks".
 	URL *url.URL
 
 	options json.RawMessage
 }
 
-// Decode decodes the options into the struct that into points to, strictly:
-// unknown names, values of the wrong type and repeated names are faults, all
-// reported together, each with its path. Durations are written as "90s" or "1h".
-// The query of the URL has options as well.
+// Decode decodes the options into the struct that into points to, by its json tags
+// and strictly: unknown names, values of the wrong type and repeated names are faults,
+// all reported together, each with its path. A time.Duration is written as "90s" or
+// "1h". The query of the URL has options as well. What isn't there stays as it is in
+// the struct.
 func (s Settings) Decode(into any) error {
 	var faults []error
 	if len(s.options) > 0 {

@@ -8,8 +8,9 @@ import (
 
 // Lister lists records. It is a Store's, and also dummy's (CapList).
 type Lister interface {
-	// List returns one page of the records that the filter matches, ordered by id:
-	// oldest first for ids made by the App, or newest first if the request says so.
+	// List returns one page of the records that the filter matches, ordered by id, byte
+	// by byte: oldest first for ids made by the App, or newest first if the request says
+	// so. What Next looks like is the store's affair; the last id of the page will do.
 	// Following Next until it is empty shows every matching record that was there
 	// all along exactly once, whatever is added or changed meanwhile.
 	List(ctx context.Context, req ListRequest) (Page, error)
@@ -36,7 +37,8 @@ type Inspector interface {
 	Prune(ctx context.Context, req PruneRequest) (Pruned, error)
 
 	// Heartbeat says that a worker is alive. The store sets its BeatAt. With
-	// Stopped set the worker is forgotten.
+	// Stopped set the worker is forgotten. Workers call it on every Store, also without
+	// CapInspect, and take an error for one that is in trouble.
 	Heartbeat(ctx context.Context, w WorkerInfo) error
 
 	// Workers returns the workers whose last heartbeat isn't older than three of
@@ -151,10 +153,11 @@ type Change struct {
 
 // Altered is the answer for one record.
 type Altered struct {
-	// Status is the record's status afterwards; empty if it is gone.
+	// Status is the record's status afterwards; empty if it is gone, be it deleted or
+	// cancelled with a Retain of 0.
 	Status Status
 	// Err is nil if it was changed (or its cancellation requested), ErrResultNotFound,
-	// or ErrNoChange.
+	// or ErrNoChange: also for a kind of change that doesn't exist.
 	Err error
 }
 

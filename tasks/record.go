@@ -38,6 +38,10 @@ func (s Status) Valid() bool { return slices.Contains(Statuses(), s) }
 // records, backends store them, clients see them through Result.
 //
 // Times are UTC with at least microseconds; a zero time means unset.
+//
+// The JSON form is for people and tools. A store that keeps records as JSON has to
+// keep Args and Value in another way, such as strings, because encoding/json compacts
+// what is JSON already; and it replaces what isn't UTF-8.
 type Record struct {
 	// ID is opaque, unique in its store and under 64 bytes. The App makes
 	// UUIDv7s, which sort by the time they were made.
@@ -51,7 +55,7 @@ type Record struct {
 	Queue string `json:"queue"`
 	// Priority is from MinPriority to MaxPriority; larger runs sooner.
 	Priority int `json:"priority"`
-	// Args are the encoded arguments, exactly as they were enqueued.
+	// Args are the encoded arguments, byte for byte as they were enqueued.
 	Args json.RawMessage `json:"args,omitempty"`
 	// Metadata travels with the record: trace context, tenant, labels.
 	Metadata map[string]string `json:"metadata,omitempty"`

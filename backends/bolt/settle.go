@@ -64,12 +64,10 @@ func (t *txn) settle(outs []tasks.Outcome) ([]error, error) {
 
 // known refuses kinds that lifecycle.Settle would ignore.
 func known(kind tasks.OutcomeKind) error {
-	switch kind {
-	case tasks.OutcomeSuccess, tasks.OutcomeFailure, tasks.OutcomeRetry,
-		tasks.OutcomeSnooze, tasks.OutcomeRelease, tasks.OutcomeCancel:
-		return nil
+	if !kind.Valid() {
+		return fmt.Errorf("bolt: unknown kind of outcome %q", kind)
 	}
-	return fmt.Errorf("bolt: unknown kind of outcome %q", kind)
+	return nil
 }
 
 // Settle implements tasks.Store.

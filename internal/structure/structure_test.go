@@ -271,7 +271,13 @@ func TestRuleWithoutPackage(t *testing.T) {
 		tree := fullTree()
 		maps.DeleteFunc(tree, func(name string, _ *fstest.MapFile) bool { return matches(r.pkg, path.Dir(name)) })
 		got := checkImports(read(t, tree), unplanned())
-		if want := "the rule for " + r.pkg + " fits no package"; len(got) != 1 || !strings.Contains(got[0], want) {
+		var want []string // the rule itself, and those for packages below it
+		for _, gone := range rules {
+			if matches(r.pkg, strings.TrimSuffix(gone.pkg, "/...")) {
+				want = append(want, "the rule for "+gone.pkg+" fits no package")
+			}
+		}
+		if !slices.EqualFunc(got, want, strings.HasPrefix) {
 			t.Errorf("without %s: got %q, want %q", r.pkg, got, want)
 		}
 	}

@@ -38,10 +38,10 @@ func Enqueue(rec *tasks.Record, now time.Time) {
 	rec.RunAfter = Time(rec.RunAfter)
 	rec.ExpiresAt = Time(rec.ExpiresAt)
 	if rec.Delay > 0 {
-		rec.RunAfter = now.Add(rec.Delay)
+		rec.RunAfter = Time(now.Add(rec.Delay))
 	}
 	if rec.TTL > 0 {
-		rec.ExpiresAt = now.Add(rec.TTL)
+		rec.ExpiresAt = Time(now.Add(rec.TTL))
 	}
 	rec.Delay, rec.TTL, rec.Duplicate = 0, 0, false
 	rec.StartedAt, rec.LastAttemptedAt, rec.FinishedAt = time.Time{}, time.Time{}, time.Time{}
@@ -49,12 +49,14 @@ func Enqueue(rec *tasks.Record, now time.Time) {
 	rec.CancelRequested, rec.CancelReason = false, ""
 }
 
-// Due reports whether a READY record may be claimed now, apart from its queue.
+// Due reports whether rec is READY and its time has come. Whether its queue is
+// selected and not paused is another question, and so is Expired, which comes first.
 func Due(rec *tasks.Record, now time.Time) bool {
 	return rec.Status == tasks.Ready && !rec.RunAfter.After(Time(now))
 }
 
-// Expired reports whether rec must be cancelled instead of claimed.
+// Expired reports whether rec must be cancelled instead of claimed: it is READY, was
+// never attempted, and its ExpiresAt has come. A record that isn't READY isn't expired.
 func Expired(rec *tasks.Record, now time.Time) bool {
 	return rec.Status == tasks.Ready && len(rec.WorkerIDs) == 0 &&
 		!rec.ExpiresAt.IsZero() && !rec.ExpiresAt.After(Time(now))
@@ -75,7 +77,9 @@ func Claim(rec *tasks.Record, worker string, now time.Time) {
 	rec.LastAttemptedAt = now
 }
 
-// Settle ends the attempt of a RUNNING record.
+// Settle ends the attempt of a RUNNING record. rec then has out.Value itself and not a
+// copy. With a kind that it doesn't know it does nothing: the store has to look, and
+// answers that outcome with an error.
 func Settle(rec *tasks.Record, out tasks.Outcome, now time.Time) {
 	now = latest(Time(now), rec.LastAttemptedAt)
 	switch out.Kind {
@@ -107,7 +111,7 @@ func Settle(rec *tasks.Record, out tasks.Outcome, now time.Time) {
 		case out.Kind == tasks.OutcomeFailure || rec.Attempts() >= rec.MaxAttempts:
 			finish(rec, tasks.Failed, now)
 		default:
-			wait(rec, now.Add(max(out.Delay, 0)))
+			wait(rec, Time(now.Add(max(out.Delay, 0))))
 		}
 	case tasks.OutcomeSnooze, tasks.OutcomeRelease:
 		uncount(rec, out.Kind == tasks.OutcomeRelease)
@@ -117,7 +121,7 @@ func Settle(rec *tasks.Record, out tasks.Outcome, now time.Time) {
 		case out.Kind == tasks.OutcomeRelease && out.Delay <= 0:
 			rec.Status = tasks.Ready // in its old place: RunAfter stays
 		default:
-			wait(rec, now.Add(max(out.Delay, 0)))
+			wait(rec, Time(now.Add(max(out.Delay, 0))))
 		}
 	}
 }
@@ -167,7 +171,7 @@ func Alter(rec *tasks.Record, change tasks.Change, now time.Time) (gone bool, er
 		if rec.Status == tasks.Ready {
 			rec.RunAfter = Time(change.At)
 			if change.At.IsZero() {
-				rec.RunAfter = now.Add(max(change.Delay, 0))
+				rec.RunAfter = Time(now.Add(max(change.Delay, 0)))
 			}
 			return false, nil
 		}
@@ -206,7 +210,7 @@ func (r Retention) Default() Retention {
 func Forever() time.Time { return time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC) }
 
 // PruneAt returns when a final record is to be deleted; atOnce means in the same
-// step that made it final.
+// step that made it final. It has no meaning for other records.
 func (r Retention) PruneAt(rec *tasks.Record) (at time.Time, atOnce bool) {
 	keep := r.Successful
 	switch {

@@ -1,6 +1,7 @@
 package memstore
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -14,6 +15,7 @@ type Fault struct {
 	// Doc says in one sentence what goes wrong, and who had it if that is known.
 	Doc string
 	// Caught are the cases of the suite that must fail because of it. Others may.
+	// They are in tables of their own: see caughtEarly.
 	Caught []string
 	// Alone says that it shows only on a place that isn't shared.
 	Alone bool
@@ -24,7 +26,7 @@ type Fault struct {
 
 // Faults returns all of them, by what they spoil.
 func Faults() []Fault {
-	return slices.Concat(
+	all := slices.Concat(
 		enqueueFaults(),
 		duplicateFaults(),
 		fieldFaults(),
@@ -50,6 +52,12 @@ func Faults() []Fault {
 		reopenFaults(),
 		handleFaults(),
 	)
+	cases := caughtEarly()
+	maps.Copy(cases, caughtLater())
+	for i := range all {
+		all[i].Caught = cases[all[i].Name]
+	}
+	return withHistories(all)
 }
 
 // Stuck is for how long a fault hangs that hangs: longer than any case waits, but

@@ -17,7 +17,7 @@ func render(runs []*backendRun) string {
 	b.WriteString(`# Conformance
 
 Made by ` + "`make conformance`" + ` from the verdicts of the suite; don't edit it. How to test a backend of your own is in
-[writing-a-backend.md](writing-a-backend.md), what a case asks for is in package ` + "`conformance`" + `.
+[writing-a-backend.md](writing-a-backend.md), what the clauses say is in [contract.md](contract.md).
 
 `)
 	b.WriteString("## Backends\n\n| backend | result | passed | unsupported | needs a fault hook | waived | failed | capabilities |\n| --- | --- | --- | --- | --- | --- | --- | --- |\n")

@@ -213,6 +213,7 @@ func allCases() []Case {
 		concurrentCases(),
 		moreCases(),
 		refusedCases(),
+		historyCases(),
 		faultCases(),
 	)
 }

@@ -57,7 +57,7 @@ func Faults() []Fault {
 	for i := range all {
 		all[i].Caught = cases[all[i].Name]
 	}
-	return all
+	return withHistories(all)
 }
 
 // Stuck is for how long a fault hangs that hangs: longer than any case waits, but

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/sideman-go/sideman/tasks"
@@ -88,16 +89,24 @@ func alterFaults() []Fault {
 		}},
 		{Name: "delete-blocks-id", Doc: "the id of a deleted record can't be used again (asynq: the archived task holds its id)", methods: func(s *Store, m *methods) {
 			gone := make(map[string]bool)
+			var mu sync.Mutex
 			m.alter = func(ctx context.Context, c tasks.Change, ids []string) ([]tasks.Altered, error) {
 				got, err := s.Alter(ctx, c, ids)
+				mu.Lock()
+				defer mu.Unlock()
 				for i := range got {
 					gone[ids[i]] = gone[ids[i]] || got[i].Err == nil && got[i].Status == ""
 				}
 				return got, err
 			}
+			isGone := func(id string) bool {
+				mu.Lock()
+				defer mu.Unlock()
+				return gone[id]
+			}
 			m.enqueue = func(ctx context.Context, recs []*tasks.Record) error {
 				for _, rec := range recs {
-					if gone[rec.ID] {
+					if isGone(rec.ID) {
 						return errors.New("task ID conflicts with another task")
 					}
 				}

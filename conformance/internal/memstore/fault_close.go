@@ -3,7 +3,7 @@ package memstore
 import (
 	"context"
 	"errors"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sideman-go/sideman/tasks"
@@ -55,17 +55,19 @@ func closeFaults() []Fault {
 			}
 		}},
 		{Name: "close-waits-for-waiters", Doc: "Close hangs while somebody waits", methods: func(s *Store, m *methods) {
-			var waiting sync.WaitGroup
+			var waiting atomic.Int32
 			m.wait = func(ctx context.Context, sel tasks.Selection) error {
 				waiting.Add(1)
-				defer waiting.Done()
+				defer waiting.Add(-1)
 				deaf := &Store{p: s.p, done: make(chan struct{})}
 				ctx, stop := context.WithTimeout(ctx, Stuck)
 				defer stop()
 				return deaf.Wait(ctx, sel)
 			}
 			m.close = func(ctx context.Context) error {
-				waiting.Wait()
+				for waiting.Load() > 0 {
+					time.Sleep(time.Millisecond)
+				}
 				return s.Close(ctx)
 			}
 		}},

@@ -81,6 +81,17 @@ func enqueueFaults() []Fault {
 			},
 		},
 		{
+			Name: "enqueue-nothing-fails", Doc: "enqueuing no records is an error, as INSERT without VALUES is",
+			methods: func(s *Store, m *methods) {
+				m.enqueue = func(ctx context.Context, recs []*tasks.Record) error {
+					if len(recs) == 0 {
+						return errNothing
+					}
+					return s.Enqueue(ctx, recs)
+				}
+			},
+		},
+		{
 			Name: "enqueue-first-only", Doc: "of a batch only the first record is stored",
 			methods: func(s *Store, m *methods) {
 				m.enqueue = func(ctx context.Context, recs []*tasks.Record) error {
@@ -148,6 +159,10 @@ func enqueueFaults() []Fault {
 		},
 	}
 }
+
+// errNothing is what a server says to a statement without rows, or a command
+// without keys.
+var errNothing = errors.New("syntax error at end of input")
 
 // refuseNUL refuses what many stores can't keep in text.
 func refuseNUL(rec *tasks.Record) error {

@@ -112,6 +112,14 @@ func leaseFaults() []Fault {
 				return states, err
 			}
 		}},
+		{Name: "renew-nothing-fails", Doc: "renewing no leases is an error", methods: func(s *Store, m *methods) {
+			m.renew = func(ctx context.Context, leases []tasks.Lease, d time.Duration) ([]tasks.LeaseState, error) {
+				if len(leases) == 0 {
+					return nil, errNothing
+				}
+				return s.Renew(ctx, leases, d)
+			}
+		}},
 		{Name: "renew-adds", Doc: "a renewal adds to the old deadline instead of to the store's time", methods: func(s *Store, m *methods) {
 			m.renew = func(ctx context.Context, leases []tasks.Lease, d time.Duration) ([]tasks.LeaseState, error) {
 				s.p.mu.Lock()

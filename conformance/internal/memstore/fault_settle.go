@@ -84,6 +84,14 @@ func settleFaults() []Fault {
 				return errs, err
 			}
 		}},
+		{Name: "settle-nothing-fails", Doc: "settling no outcomes is an error", methods: func(s *Store, m *methods) {
+			m.settle = func(ctx context.Context, outs []tasks.Outcome) ([]error, error) {
+				if len(outs) == 0 {
+					return nil, errNothing
+				}
+				return s.Settle(ctx, outs)
+			}
+		}},
 		{Name: "settle-hostile", Doc: "a NUL byte in an error's text makes the whole batch fail, for ever (River 0.51.1: 22P05)", methods: func(s *Store, m *methods) {
 			m.settle = func(ctx context.Context, outs []tasks.Outcome) ([]error, error) {
 				for _, out := range outs {

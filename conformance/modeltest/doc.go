@@ -1,0 +1,11 @@
+// Package modeltest runs random sequences of operations on a store and on the
+// conformance suite's reference side by side, and compares everything that can be
+// seen after each step. Where they differ, the sequence is made as short as it can be,
+// and written to testdata/rapid, from where every later run tries it first: a fault
+// that was found that way is committed with its fix.
+//
+// The suite's cases say what must hold; this finds what nobody thought of saying.
+//
+// It is a module of its own because of pgregory.net/rapid, whose flags and licence
+// (MPL-2.0) don't belong into the programs and tests of those who import Sideman.
+package modeltest

@@ -18,6 +18,9 @@ import (
 	"github.com/sideman-go/sideman/conformance/containers/proxy"
 )
 
+// ServersEnv is the variable that, if it is set, lets tests start containers.
+const ServersEnv = "TASKS_TEST_SERVERS"
+
 // Server is a server that runs, with a proxy before it.
 type Server struct {
 	// Proxy is what URL leads through.
@@ -35,6 +38,9 @@ func Start(ctx context.Context, kind Kind) (*Server, error) {
 	sp := kind.spec()
 	if direct := os.Getenv(sp.urlEnv); direct != "" && os.Getenv(OwnServersEnv) == "" {
 		return connect(ctx, kind, direct)
+	}
+	if !Required(kind) && os.Getenv(ServersEnv) == "" {
+		return nil, errors.New("servers are started by make test SERVERS=1, or where TASKS_TEST_REQUIRE names them")
 	}
 	cli, err := docker(ctx)
 	if err != nil {

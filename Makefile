@@ -43,7 +43,7 @@ test: ## Test every module: race detector, shuffled; RACE=0, PKG=./tasks/..., TE
 		echo "$$without" >&2; \
 		race=0; \
 	fi; \
-	flags=(-shuffle=on -timeout 5m); \
+	flags=(-shuffle=on -timeout 15m); \
 	if [ "$$race" != 0 ]; then flags+=(-race); export CGO_ENABLED=1; fi; \
 	echo "go test $${flags[*]} $(TESTFLAGS) $(PKG)"; \
 	status=0; \
@@ -53,7 +53,7 @@ test: ## Test every module: race detector, shuffled; RACE=0, PKG=./tasks/..., TE
 
 .PHONY: lint
 lint: $(TOOLS) ## Run the linters of .golangci.yml over every module
-	bin/golangci-lint run $(addsuffix /...,$(WORK_MODULES))
+	bin/golangci-lint run --allow-parallel-runners $(addsuffix /...,$(WORK_MODULES))
 
 .PHONY: fmt
 fmt: $(TOOLS) ## Format the code: gofumpt, goimports

@@ -58,6 +58,9 @@ const (
 	keyCreated = "created"
 )
 
+// maxLevel is that of the lowest priority. A key of a higher one is damaged.
+const maxLevel = tasks.MaxPriority - tasks.MinPriority
+
 func levelOf(priority int) byte { return byte(tasks.MaxPriority - priority) }
 
 // stamp makes micros sort as bytes also before 1970.
@@ -97,7 +100,7 @@ func readyKey(queue string, level byte, due time.Time, id string) []byte {
 
 // splitReadyKey returns the parts of a ready key, which alias it.
 func splitReadyKey(k []byte) (queue []byte, level byte, due time.Time, id []byte, ok bool) {
-	if len(k) < 1 || len(k) <= 1+int(k[0])+9 {
+	if len(k) < 1 || len(k) <= 1+int(k[0])+9 || k[1+int(k[0])] > maxLevel {
 		return nil, 0, time.Time{}, nil, false
 	}
 	n := 1 + int(k[0])

@@ -1,6 +1,7 @@
 package bolt
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"time"
@@ -77,24 +78,50 @@ type cursor struct {
 	c   *bbolt.Cursor
 	in  space
 	key []byte
+	at  []byte // the key that it stands on, with its space
 }
 
 // strip ends the walk where the space ends.
 func (c *cursor) strip(k, v []byte) ([]byte, []byte) {
+	c.at = k
 	if len(k) == 0 || k[0] != byte(c.in) {
 		return nil, nil
 	}
 	return k[1:], v
 }
 
+// order panics, as bbolt does when it meets damage, unless a is before b: on pages
+// whose keys are out of order a walk could go round in circles.
+func order(a, b []byte) {
+	if a != nil && b != nil && bytes.Compare(a, b) >= 0 {
+		panic("keys are out of order")
+	}
+}
+
 func (c *cursor) seek(key []byte) (k, v []byte) {
 	c.key = append(append(c.key[:0], byte(c.in)), key...)
-	return c.strip(c.c.Seek(c.key))
+	k, v = c.c.Seek(c.key)
+	if k != nil && bytes.Compare(k, c.key) < 0 {
+		panic("keys are out of order")
+	}
+	return c.strip(k, v)
 }
 
 func (c *cursor) first() (k, v []byte) { return c.seek(nil) }
-func (c *cursor) next() (k, v []byte)  { return c.strip(c.c.Next()) }
-func (c *cursor) prev() (k, v []byte)  { return c.strip(c.c.Prev()) }
+
+func (c *cursor) next() (k, v []byte) {
+	was := c.at
+	k, v = c.c.Next()
+	order(was, k)
+	return c.strip(k, v)
+}
+
+func (c *cursor) prev() (k, v []byte) {
+	was := c.at
+	k, v = c.c.Prev()
+	order(k, was)
+	return c.strip(k, v)
+}
 
 func (c *cursor) last() (k, v []byte) {
 	if k, _ := c.c.Seek([]byte{byte(c.in) + 1}); k == nil {

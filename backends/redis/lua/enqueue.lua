@@ -12,18 +12,17 @@
 local answers = {}
 for i = 5, #ARGV, 5 do
   local id = ARGV[i]
-  local there = call('HGET', key(id), 'e')
-  if not there and call('EXISTS', key(id)) == 0 then
+  if call('EXISTS', key(id)) == 0 then
     local r = parse(ARGV[i + 1])
     r.enqueued = NOW
     if ARGV[i + 2] ~= '' then r.run_after = add(NOW, ARGV[i + 2]) end
     if ARGV[i + 3] ~= '' then r.expires = add(NOW, ARGV[i + 3]) end
     call('HSET', key(id), 'h', head(r), 'e', ARGV[i + 4])
-    call('ZADD', P .. 'ids', 0, id)
+    entry('ids', id, true)
     place(id, r)
     answers[#answers + 1] = NOW
   else
-    local r = there == ARGV[i + 4] and load(id)
+    local r = call('HGET', key(id), 'e') == ARGV[i + 4] and load(id)
     if r then
       answers[#answers + 1] = r.enqueued
     else

@@ -132,33 +132,50 @@ end
 
 local function can_expire(r) return r.attempts == 0 and r.expires ~= NONE end
 
+-- Entries of the indexes are gathered, and written by done, all of one index together.
+-- The last word on a member counts. One removal is written at once, the first, because of
+-- what is said above about OOM.
+local entries, removed = {}, false
+local function entry(index, member, there)
+  if not there and not removed then
+    removed = true
+    call('ZREM', P .. index, member)
+  end
+  local e = entries[index]
+  if not e then
+    e = {}
+    entries[index] = e
+  end
+  e[member] = there
+end
+
 -- place puts a record into the index of its status, displace takes it out of it.
 local function place(id, r)
   count(r, 1)
   if r.status == 'R' then
-    call('ZADD', P .. 'ready:' .. r.queue, 0, r.level .. due(r) .. id)
+    entry('ready:' .. r.queue, r.level .. due(r) .. id, true)
     if not queues[r.queue] then
       queues[r.queue] = true
       call('SADD', P .. 'queues', r.queue)
     end
     woken[r.queue] = true
-    if can_expire(r) then call('ZADD', P .. 'expiry', 0, r.expires .. id) end
+    if can_expire(r) then entry('expiry', r.expires .. id, true) end
   elseif r.status == 'W' then
-    call('ZADD', P .. 'leases', 0, r.till .. id)
+    entry('leases', r.till .. id, true)
   else
-    call('ZADD', P .. 'final', 0, r.till .. id)
+    entry('final', r.till .. id, true)
   end
 end
 
 local function displace(id, r)
   count(r, -1)
   if r.status == 'R' then
-    call('ZREM', P .. 'ready:' .. r.queue, r.level .. due(r) .. id)
-    if can_expire(r) then call('ZREM', P .. 'expiry', r.expires .. id) end
+    entry('ready:' .. r.queue, r.level .. due(r) .. id, false)
+    if can_expire(r) then entry('expiry', r.expires .. id, false) end
   elseif r.status == 'W' then
-    call('ZREM', P .. 'leases', r.till .. id)
+    entry('leases', r.till .. id, false)
   else
-    call('ZREM', P .. 'final', r.till .. id)
+    entry('final', r.till .. id, false)
   end
 end
 
@@ -171,7 +188,7 @@ end
 
 -- erase deletes a record that is out of its index.
 local function erase(id)
-  call('ZREM', P .. 'ids', id)
+  entry('ids', id, false)
   call('DEL', key(id))
   tell(id)
 end
@@ -195,10 +212,23 @@ local function save(id, r)
   if r.finishing then tell(id) end
 end
 
--- done ends every script that changes records: it writes the counters and wakes those that
--- wait for a queue. Whoever waits has looked before, in one script with saying so, and so
+-- done ends every script that changes records: it writes indexes and counters and wakes those
+-- that wait for a queue. Whoever waits has looked before, in one script with saying so, and so
 -- misses nothing. While nobody waits nothing is published.
 local function done()
+  for index, members in pairs(entries) do
+    local add, remove = {}, {}
+    for m, there in pairs(members) do
+      if there then
+        add[#add + 1] = 0
+        add[#add + 1] = m
+      else
+        remove[#remove + 1] = m
+      end
+    end
+    for i = 1, #remove, 1000 do call('ZREM', P .. index, unpack(remove, i, math.min(i + 999, #remove))) end
+    for i = 1, #add, 1000 do call('ZADD', P .. index, unpack(add, i, math.min(i + 999, #add))) end
+  end
   for k, n in pairs(counts) do
     if n ~= 0 and call('HINCRBY', P .. 'counts', k, n) == 0 then call('HDEL', P .. 'counts', k) end
   end

@@ -65,7 +65,7 @@ test: images ## Test every module: race detector, shuffled; RACE=0, PKG=./tasks/
 
 .PHONY: lint
 lint: $(TOOLS) ## Run the linters of .golangci.yml over every module
-	bin/golangci-lint run $(addsuffix /...,$(WORK_MODULES))
+	bin/golangci-lint run --allow-parallel-runners $(addsuffix /...,$(WORK_MODULES))
 
 .PHONY: fmt
 fmt: $(TOOLS) ## Format the code: gofumpt, goimports

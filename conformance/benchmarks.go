@@ -66,7 +66,7 @@ func RunBenchmarks(b *testing.B, cfg Config) {
 // bench is one benchmark on an empty place.
 type bench struct {
 	*testing.B
-	ctx   context.Context
+	ctx   context.Context //nolint:containedctx // of one benchmark, which this is
 	b     tasks.Backend
 	store tasks.Store // nil without CapWorker
 	ids   id.Source

@@ -90,7 +90,7 @@ func (e *env) refused(missing tasks.Capability, option tasks.Option) {
 	// Middleware has records in its hands behind the first check.
 	h.app.AroundEnqueue(func(next tasks.EnqueueFunc) tasks.EnqueueFunc {
 		return func(ctx context.Context, alias string, recs []*tasks.Record) error {
-			switch missing {
+			switch missing { //nolint:exhaustive // the others are not what a record asks for
 			case tasks.CapDefer:
 				recs[0].Delay = time.Hour
 			case tasks.CapExpire:

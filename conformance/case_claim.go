@@ -112,8 +112,12 @@ func claimNothing(e *env) {
 	h := e.connect()
 	none := func(when string) {
 		for _, sel := range []tasks.Selection{
-			{}, all, {Queues: []string{"default"}}, {Queues: []string{"never-seen", "default"}},
-			{Exclude: []string{"default"}}, {Queues: []string{"default"}, Exclude: []string{"default"}},
+			{},
+			all,
+			{Queues: []string{"default"}},
+			{Queues: []string{"never-seen", "default"}},
+			{Exclude: []string{"default"}},
+			{Queues: []string{"default"}, Exclude: []string{"default"}},
 		} {
 			got := e.claimAs(h, tasks.ClaimRequest{Selection: sel, Worker: "worker-1", Limit: 10, Lease: time.Minute})
 			if len(got) != 0 {

@@ -103,16 +103,13 @@ func claimOneHolder(e *env) {
 }
 
 // oneEach enqueues a record to each queue, in this order.
-func (e *env) oneEach(h *handle, queues ...string) map[string]*tasks.Record {
+func (e *env) oneEach(h *handle, queues ...string) {
 	e.Helper()
 	recs := make([]*tasks.Record, len(queues))
-	byQueue := make(map[string]*tasks.Record)
 	for i, q := range queues {
 		recs[i] = e.record(inQueue(q))
-		byQueue[q] = recs[i]
 	}
 	e.enqueue(h, recs...)
-	return byQueue
 }
 
 // fromQueues claims with a selection, wants one record of each of the queues, and
@@ -172,8 +169,13 @@ func claimAllQueues(e *env) {
 	queues := []string{"a", "b", "default", "z/1"}
 	e.oneEach(h, queues...)
 	for _, sel := range []tasks.Selection{
-		{}, {Queues: []string{}}, {Queues: []string{"*"}}, {Queues: []string{"a", "*"}}, {Queues: []string{"*", "never seen"}},
-		{Exclude: []string{}}, {Queues: []string{"*"}, Exclude: []string{"never seen"}},
+		{},
+		{Queues: []string{}},
+		{Queues: []string{"*"}},
+		{Queues: []string{"a", "*"}},
+		{Queues: []string{"*", "never seen"}},
+		{Exclude: []string{}},
+		{Queues: []string{"*"}, Exclude: []string{"never seen"}},
 	} {
 		e.fromQueues(h, sel, queues...)
 	}

@@ -169,9 +169,9 @@ func enqueueContextOver(e *env) {
 	because, cancelBecause := context.WithCancelCause(e.ctx)
 	cancelBecause(cause)
 	for _, c := range []struct {
-		ctx  context.Context
+		ctx  context.Context //nolint:containedctx // a row of a table
 		want error
-	}{{cancelled, context.Canceled}, {late, context.DeadlineExceeded}, {because, cause}} { //nolint:containedctx // a table
+	}{{cancelled, context.Canceled}, {late, context.DeadlineExceeded}, {because, cause}} {
 		one, two := e.record(), e.record()
 		// Below the App it is enough to give ctx's error; the App gives the cause.
 		err := h.b.Enqueue(c.ctx, []*tasks.Record{one, two})

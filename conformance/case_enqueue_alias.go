@@ -50,7 +50,6 @@ func enqueueNotAliased(e *env) {
 	}
 	got := e.claim(h, 5)
 	for _, c := range got {
-		c := c
 		if c.Record.ID != want.ID {
 			continue
 		}

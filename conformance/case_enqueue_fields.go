@@ -192,7 +192,7 @@ func enqueueStamps(e *env) {
 
 func enqueueDelayAndTTL(e *env) {
 	h := e.connect()
-	var stale = time.Date(2001, 2, 3, 4, 5, 6, 0, time.UTC)
+	stale := time.Date(2001, 2, 3, 4, 5, 6, 0, time.UTC)
 	for _, d := range []time.Duration{time.Microsecond, 1500 * time.Microsecond, time.Second, 48 * time.Hour, 100 * 365 * 24 * time.Hour} {
 		rec := e.record(delayed(d), func(r *tasks.Record) { r.TTL = 2 * d; r.RunAfter, r.ExpiresAt = stale, stale })
 		e.enqueue(h, rec)

@@ -8,13 +8,34 @@ import (
 )
 
 // moreCases are those that a faulty store has asked for: each was written for a
-// fault of the reference store that no other case caught.
+// fault, of the reference store or of one that was broken by hand, that no other
+// case caught.
 func moreCases() []Case {
 	return []Case{
 		{
 			Name: "Order/Rescheduled", Clauses: []string{"W1", "I3"}, Needs: inspecting | tasks.CapDefer,
 			What: "a rescheduled record must lose its old place in the order, and take the one of its new time",
 			run:  orderRescheduled,
+		},
+		{
+			Name: "Order/BehindDeferred", Clauses: []string{"W1", "W2"}, Needs: orderCaps | tasks.CapDefer,
+			What: "deferred records must not hide those of the next priorities, nor those behind them in their own",
+			run: func(e *env) {
+				h := e.connect()
+				var due, recs []*tasks.Record
+				for p := 3; p >= -3; p-- {
+					recs = append(recs, e.record(priority(p), delayed(far)))
+					for _, q := range []string{tasks.DefaultQueue, "other"} {
+						if p%3 != 0 || q == "other" { // some priorities of a queue have nothing due
+							rec := e.record(priority(p), inQueue(q))
+							recs, due = append(recs, rec), append(due, rec)
+						}
+					}
+				}
+				shuffle(recs)
+				e.enqueue(h, recs...)
+				e.gives(h, "due among deferred", len(recs), inClaimOrder(due)...)
+			},
 		},
 		{
 			Name: "Worker/Patience", Clauses: []string{"I2"}, Needs: inspecting,

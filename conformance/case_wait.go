@@ -90,7 +90,7 @@ func waitContext(e *env) {
 	})
 }
 
-var errSpun = errors.New("Wait returned thousands of times with nothing to claim: it doesn't wait") //nolint:gochecknoglobals // a constant in all but name
+var errSpun = errors.New("Wait returned thousands of times with nothing to claim: it doesn't wait")
 
 // untilItEnds waits for what doesn't come, and returns what ended it. Returning
 // early is allowed, so it goes back to waiting.

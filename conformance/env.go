@@ -22,7 +22,7 @@ type env struct {
 	timing Timing
 	plain  bool
 	store  Store
-	ctx    context.Context // ends at the deadline, or by stop
+	ctx    context.Context //nolint:containedctx // of one case, which this is: ends at the deadline, or by stop
 	stop   context.CancelFunc
 	ids    id.Source
 
@@ -452,17 +452,15 @@ func (e *env) soon(d time.Duration) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(e.ctx, d)
 }
 
-// within fails unless fn returns in time, and returns how long it took.
-func (e *env) within(limit time.Duration, what string, fn func()) time.Duration {
+// within fails unless fn returns in time.
+func (e *env) within(limit time.Duration, what string, fn func()) {
 	e.Helper()
 	e.step("%s", what)
 	start := time.Now()
 	fn()
-	took := time.Since(start)
-	if took > limit {
+	if took := time.Since(start); took > limit {
 		e.Errorf("%s took %v, over the %v allowed", what, took, limit)
 	}
-	return took
 }
 
 // logBuffer is a slog.Handler that keeps what is logged.

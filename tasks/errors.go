@@ -99,13 +99,13 @@ func (e *Error) Error() string {
 	var b strings.Builder
 	b.WriteString(e.Op)
 	if e.Task != "" {
-		b.WriteString(" task " + quote(e.Task))
+		b.WriteString(" task " + quoteShort(e.Task))
 	}
 	if e.ID != "" {
-		b.WriteString(" id " + quote(e.ID))
+		b.WriteString(" id " + quoteShort(e.ID))
 	}
 	if e.Alias != "" {
-		b.WriteString(" on backend " + quote(e.Alias))
+		b.WriteString(" on backend " + quoteShort(e.Alias))
 	}
 	b.WriteString(": ")
 	b.WriteString(e.Err.Error())

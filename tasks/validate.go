@@ -138,6 +138,14 @@ func (s *slot) accepts(t *settings) error {
 // quote makes any text safe to print on one line.
 func quote(s string) string { return strconv.Quote(s) }
 
+// quoteShort is quote for names that may be those that are refused for their length.
+func quoteShort(s string) string {
+	if len(s) > MaxName {
+		return quote(s[:16]) + "…"
+	}
+	return quote(s)
+}
+
 func quoteAll(names []string) string {
 	quoted := make([]string, len(names))
 	for i, n := range names {

@@ -105,6 +105,7 @@ func caughtEarly() map[string][]string {
 		"order-by-run-after":       {"Order/PastRunAfter", "Order/Snooze"},
 		"order-ties-reversed":      {"Order/IDBytes", "Order/Batch"},
 		"order-by-queue":           {"Order/AcrossQueues", "Order/Mixed"},
+		"order-hidden-by-deferred": {"Order/BehindDeferred"},
 		"run-after-ignored":        {"Defer/FarFuture", "Defer/Delay"},
 		"run-after-rounded":        {"Defer/Delay", "Defer/Idle"},
 		"run-after-late":           {"Defer/Delay", "Defer/Idle"},

@@ -1,5 +1,10 @@
 package memstore
 
+import (
+	"maps"
+	"slices"
+)
+
 // withHistories adds the cases of the group History to the faults that they must
 // catch. They catch many more, but not in every run; these are certain. They stand
 // here in one place because what a history shows is a property of its workload,
@@ -23,8 +28,8 @@ func withHistories(faults []Fault) []Fault {
 			"claim-running", "lease-never-expires", "settle-stale", "settle-twice", "settle-after-return", "loss-vanishes",
 		},
 	}
-	for name, those := range caught {
-		for _, that := range those {
+	for _, name := range slices.Sorted(maps.Keys(caught)) {
+		for _, that := range caught[name] {
 			for i := range faults {
 				if faults[i].Name == that {
 					faults[i].Caught = append(faults[i].Caught, name)

@@ -3,6 +3,7 @@ package memstore
 import (
 	"cmp"
 	"strconv"
+	"time"
 
 	"github.com/sideman-go/sideman/tasks"
 )
@@ -42,6 +43,17 @@ func orderFaults() []Fault {
 		{Name: "order-by-queue", Doc: "one queue after the other, each in order", rules: ordered(func(a, b *tasks.Record) int {
 			return cmp.Or(cmp.Compare(a.Queue, b.Queue), byPriority(a, b), byDue(a, b), byID(a, b))
 		})},
+		{Name: "order-hidden-by-deferred", Doc: "a deferred record hides what is due in the next priority of its queue, as a seek that goes one too far does", rules: func(p *Place, r *rules) {
+			sound := r.due
+			r.due = func(rec *tasks.Record, now time.Time) bool {
+				for _, e := range p.entries {
+					if e.rec.Queue == rec.Queue && e.rec.Priority == rec.Priority+1 && e.rec.Status == tasks.Ready && !sound(e.rec, now) {
+						return false
+					}
+				}
+				return sound(rec, now)
+			}
+		}},
 	}
 }
 

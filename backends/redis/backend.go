@@ -29,6 +29,7 @@ type Backend struct {
 
 	laidOut atomic.Bool
 	turn    atomic.Uint32 // the shard that the next claim starts with
+	notes   notes
 	writes  *batch.Queue[*write]
 	hub     hub
 

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
+	"sync"
 	"time"
 
 	"github.com/sideman-go/sideman/tasks"
@@ -64,6 +66,7 @@ func (b *Backend) claim(ctx context.Context, req *tasks.ClaimRequest, nonce stri
 			limit := min(req.Limit-len(all), maxClaim)
 			args := append([]any{
 				req.Worker, limit, formatDuration(req.Lease), pieceOf(nonce, piece), max(req.Lease.Milliseconds(), 1),
+				b.notes.take(shard),
 			}, selection...)
 			reply, err := b.eval(ctx, &b.scripts.claim, shard, args...)
 			if err != nil {
@@ -73,6 +76,9 @@ func (b *Backend) claim(ctx context.Context, req *tasks.ClaimRequest, nonce stri
 				return nil, err
 			}
 			got := list(reply)
+			if len(got) > 0 {
+				b.notes.add(shard, pieceOf(nonce, piece))
+			}
 			for _, one := range got {
 				c, err := b.claimed(ctx, shard, list(one))
 				if err != nil {
@@ -106,6 +112,41 @@ func (b *Backend) claimed(ctx context.Context, shard int, answer []any) (tasks.C
 		Record: &s.rec,
 		Lease:  tasks.Lease{ID: id, Attempt: s.rec.Attempts(), Token: token, Deadline: s.till},
 	}, nil
+}
+
+// notes are those that claims have left on the server and that aren't needed any more. The
+// next claim takes them along; those it doesn't come to expire with their leases.
+type notes struct {
+	mu      sync.Mutex
+	byShard map[int][]string
+}
+
+// maxNotes is how many notes one claim takes along.
+const maxNotes = 20
+
+func (n *notes) add(shard int, nonce string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.byShard == nil {
+		n.byShard = make(map[int][]string)
+	}
+	if len(n.byShard[shard]) < 50*maxNotes {
+		n.byShard[shard] = append(n.byShard[shard], nonce)
+	}
+}
+
+// take returns some notes, one after the other.
+func (n *notes) take(shard int) string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	all := n.byShard[shard]
+	k := min(len(all), maxNotes)
+	if k == len(all) {
+		delete(n.byShard, shard)
+	} else {
+		n.byShard[shard] = all[k:]
+	}
+	return strings.Join(all[:k], "")
 }
 
 // unclaimLater gives back what a claim may have given out that nobody has heard of. Without

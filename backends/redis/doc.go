@@ -61,9 +61,9 @@
 //
 // The keys of a shard start with "{namespace:shard}:"; lua/lib.lua lists them. A record is a
 // hash with a versioned head that scripts read, an encoded part that never changes, and what
-// the attempts leave behind. About 600 bytes and twice the id are needed for each, besides its
-// arguments. Final records are deleted by workers when their retention is over. Redis's own
-// expiry isn't used for records, and a server that evicts keys loses tasks.
+// the attempts leave behind; it takes about 1 KB and its arguments. Final records are deleted
+// by workers when their retention is over. Redis's own expiry isn't used for records, and a
+// server that evicts keys loses tasks.
 //
 // A server at its maxmemory refuses new tasks with tasks.ErrUnavailable and stores none of
 // them by halves; what is stored already can be claimed, settled and deleted.

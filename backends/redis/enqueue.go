@@ -17,7 +17,7 @@ import (
 const (
 	maxBatchBytes = 4 << 20
 	minWriteSize  = maxBatchBytes / 2000
-	maxArgs       = 256 << 20 // half of what Redis takes as one argument
+	maxArgs       = 256 << 20 // half of what Redis takes as one argument, and a quarter of one command
 	// longestFlush bounds one flush, also with a client that doesn't: the next callers wait
 	// behind it.
 	longestFlush = 10 * time.Second
@@ -79,6 +79,9 @@ func (b *Backend) prepare(recs []*tasks.Record) (*write, error) {
 		envelope := encodeEnvelope(r, rand.Uint64())
 		w.args = append(w.args, r.ID, head, delay, ttl, envelope)
 		w.size += len(r.ID) + len(head) + len(envelope)
+	}
+	if w.size > maxArgs {
+		return nil, fmt.Errorf("%w: a batch of %d bytes", tasks.ErrTooLarge, w.size)
 	}
 	w.size = max(w.size, minWriteSize*len(recs))
 	return w, nil

@@ -19,8 +19,7 @@ import (
 type hub struct {
 	mu      sync.Mutex
 	started bool
-	live    bool
-	alive   chan struct{} // closed while the subscription is confirmed
+	live    bool // the subscription is confirmed
 	waits   map[*waiter]struct{}
 	finals  map[string][]chan struct{} // by record id
 	cancels map[*listener]struct{}
@@ -43,7 +42,6 @@ type listener struct {
 type cancelNote struct{ id, reason string }
 
 func (h *hub) init() {
-	h.alive = make(chan struct{})
 	h.waits = make(map[*waiter]struct{})
 	h.finals = make(map[string][]chan struct{})
 	h.cancels = make(map[*listener]struct{})
@@ -136,12 +134,6 @@ func (b *Backend) session(ctx context.Context) (stood bool) {
 func (h *hub) setLive(live bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	switch {
-	case live && !h.live:
-		close(h.alive)
-	case !live && h.live:
-		h.alive = make(chan struct{})
-	}
 	h.live = live
 	for w := range h.waits {
 		w.rouse(false)
@@ -149,26 +141,6 @@ func (h *hub) setLive(live bool) {
 	for id := range h.finals {
 		h.tell(id)
 	}
-}
-
-// await waits a little for the subscription and reports whether it stands.
-func (h *hub) await(ctx context.Context, done <-chan struct{}, patience time.Duration) bool {
-	h.mu.Lock()
-	alive, live := h.alive, h.live
-	h.mu.Unlock()
-	if live {
-		return true
-	}
-	timer := time.NewTimer(patience)
-	defer timer.Stop()
-	select {
-	case <-alive:
-		return true
-	case <-timer.C:
-	case <-done:
-	case <-ctx.Done():
-	}
-	return false
 }
 
 // receive handles one message: a letter and what it is about.
@@ -218,12 +190,13 @@ func (w *waiter) rouse(matched bool) {
 	}
 }
 
-func (h *hub) register(sel tasks.Selection) *waiter {
-	w := &waiter{sel: sel, wake: make(chan struct{})}
+// register adds a waiter, and says whether news come in.
+func (h *hub) register(sel tasks.Selection) (w *waiter, live bool) {
+	w = &waiter{sel: sel, wake: make(chan struct{})}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.waits[w] = struct{}{}
-	return w
+	return w, h.live
 }
 
 // unregister reports whether there was news for the waiter.
@@ -242,12 +215,14 @@ func (h *hub) tell(id string) {
 	delete(h.finals, id)
 }
 
-func (h *hub) expect(id string) chan struct{} {
+// expect returns a channel that is closed with the end of a record, and says whether news
+// come in.
+func (h *hub) expect(id string) (ch chan struct{}, live bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	ch := make(chan struct{})
+	ch = make(chan struct{})
 	h.finals[id] = append(h.finals[id], ch)
-	return ch
+	return ch, h.live
 }
 
 func (h *hub) forget(id string, ch chan struct{}) {

@@ -30,9 +30,6 @@ func (b *Backend) List(ctx context.Context, req tasks.ListRequest) (tasks.Page, 
 	if err := b.ready(ctx); err != nil {
 		return tasks.Page{}, err
 	}
-	if req.Newest && req.After != "" && len(req.After) > 512 {
-		req.After = req.After[:512]
-	}
 	return run(ctx, b, false, func(ctx context.Context) (tasks.Page, error) { return b.list(ctx, &req) })
 }
 

@@ -301,12 +301,33 @@ func TestOutOfMemory(t *testing.T) {
 	if _, err := b.Renew(ctx, []tasks.Lease{got[2].Lease}, time.Minute); err != nil {
 		t.Error(err)
 	}
+	if err := b.Heartbeat(ctx, tasks.WorkerInfo{ID: "w", Interval: time.Minute}); err != nil {
+		t.Error(err)
+	}
+	if err := b.Pause(ctx, "default", true); err != nil {
+		t.Error(err)
+	}
+	if err := b.Pause(ctx, "default", false); err != nil {
+		t.Error(err)
+	}
+	short, cancel := context.WithTimeout(ctx, 100*time.Millisecond)
+	defer cancel()
+	if err := b.Wait(short, tasks.Selection{}); !errors.Is(err, context.DeadlineExceeded) {
+		t.Error(err)
+	}
 	for _, err := range settle(t, b, success(got[0]),
 		tasks.Outcome{Lease: got[1].Lease, Kind: tasks.OutcomeRetry, Error: &tasks.AttemptError{Message: "x"}},
 		tasks.Outcome{Lease: got[2].Lease, Kind: tasks.OutcomeRelease}) {
 		if err != nil {
 			t.Error(err)
 		}
+	}
+	last := claim(t, b, 1)
+	if len(last) != 1 {
+		t.Fatal("nothing to claim")
+	}
+	if answers, err := b.Alter(ctx, tasks.Change{Kind: tasks.ChangeCancel, Reason: "full"}, []string{last[0].Record.ID}); err != nil || answers[0].Err != nil {
+		t.Error(answers, err)
 	}
 	if !found(b.Check(ctx), "redis.W003") {
 		t.Errorf("Check says %v", b.Check(ctx))

@@ -14,9 +14,6 @@ const (
 	// wake it. brokenPoll is the same while they don't.
 	maxPoll    = 5 * time.Second
 	brokenPoll = 250 * time.Millisecond
-	// listenPatience is how long a wait stays for the subscription before it goes on
-	// without it.
-	listenPatience = 100 * time.Millisecond
 )
 
 // Wait implements tasks.Store. It notes on the server that somebody waits, in the same step
@@ -31,12 +28,13 @@ func (b *Backend) Wait(ctx context.Context, sel tasks.Selection) error {
 		if err := b.ready(ctx); err != nil {
 			return err
 		}
+		// Registering comes first: what is published after the look wakes us, and so does
+		// the subscription when it comes to stand, after which we look again.
+		w, live := b.hub.register(sel)
 		sleep := maxPoll
-		if !b.hub.await(ctx, b.done, listenPatience) {
+		if !live {
 			sleep = brokenPoll
 		}
-		// Registering comes first: what is published after the look wakes us.
-		w := b.hub.register(sel)
 		next, found, err := b.look(ctx, sel)
 		if err != nil {
 			b.hub.unregister(w)
@@ -109,11 +107,11 @@ func (b *Backend) WaitResult(ctx context.Context, id string) (*tasks.Record, err
 	}
 	b.listen(ctx)
 	for {
+		ch, live := b.hub.expect(id)
 		sleep := time.Second // as the general road does at the end
-		if !b.hub.await(ctx, b.done, listenPatience) {
+		if !live {
 			sleep = brokenPoll
 		}
-		ch := b.hub.expect(id)
 		noted, err := run(ctx, b, false, func(ctx context.Context) (any, error) {
 			return b.eval(ctx, &b.scripts.watch, b.shard(id), id)
 		})

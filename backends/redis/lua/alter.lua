@@ -19,6 +19,7 @@ local function change(id, r)
   elseif kind == 'cancel' and r.status == 'W' then
     if r.cancel == '0' then -- the first reason stays
       r.cancel = '1'
+      call('HDEL', key(id), 'cr')
       call('HSET', key(id), 'h', head(r), 'cr', ARGV[6])
     end
     local reason = call('HGET', key(id), 'cr') or ''

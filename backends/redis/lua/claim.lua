@@ -6,8 +6,9 @@
 -- ARGV[7]  lease, a duration
 -- ARGV[8]  nonce: random, of this call; the tokens are made of it
 -- ARGV[9]  lease in milliseconds
--- ARGV[10] '1': all queues but those that follow; '0': those that follow
--- ARGV[11…] queues
+-- ARGV[10] nonces, 33 bytes each, of claims whose replies have come: their notes can go
+-- ARGV[11] '1': all queues but those that follow; '0': those that follow
+-- ARGV[12…] queues
 -- Returns  for each record its id, its token, and the record as HGETALL gives it.
 --
 -- Not idempotent, and so never sent again. What was given out is noted for as long as the
@@ -17,15 +18,17 @@ local worker, limit, lease, nonce = ARGV[5], tonumber(ARGV[6]), ARGV[7], ARGV[8]
 local note = P .. 'claim:' .. nonce
 if call('EXISTS', note) == 1 then return {} end
 
-local names, all = {}, ARGV[10] == '1'
+for i = 1, #ARGV[10], 33 do call('DEL', P .. 'claim:' .. sub(ARGV[10], i, i + 32)) end
+
+local names, all = {}, ARGV[11] == '1'
 if all then
   local excluded = {}
-  for i = 11, #ARGV do excluded[ARGV[i]] = true end
+  for i = 12, #ARGV do excluded[ARGV[i]] = true end
   for _, q in ipairs(call('SMEMBERS', P .. 'queues')) do
     if not excluded[q] then names[#names + 1] = q end
   end
 else
-  for i = 11, #ARGV do names[#names + 1] = ARGV[i] end
+  for i = 12, #ARGV do names[#names + 1] = ARGV[i] end
 end
 local paused = {}
 for _, q in ipairs(call('SMEMBERS', P .. 'paused')) do paused[q] = true end

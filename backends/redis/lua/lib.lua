@@ -38,7 +38,8 @@
 -- Scripts aren't rolled back. So they read and check before they write, and the server's own
 -- refusals (OOM, MISCONF, READONLY, NOREPLICAS) come at the first write or not at all. OOM
 -- refuses only commands that may take memory: enqueue starts with one, so that a full
--- server takes no more; the others start with ZREM, so that what is stored can be finished.
+-- server takes no more; the others start with a ZREM or HDEL, so that what is stored can be
+-- finished.
 
 local P, CHANNEL = KEYS[1], ARGV[1]
 local KEEP = { S = ARGV[2], F = ARGV[3], C = ARGV[4] }

@@ -24,6 +24,7 @@ for _, q in ipairs(names) do
     if first ~= '' and first <= NOW then return { NOW, first } end
   end
 end
+call('HDEL', P .. 'idle', '')
 if all then
   call('HSET', P .. 'idle', '*', '1')
 else

@@ -7,5 +7,6 @@
 -- deletion of the record takes it away.
 local r = load(ARGV[5])
 if not r or string.find('SFC', r.status, 1, true) then return 0 end
+call('HDEL', P .. 'watched', ARGV[5])
 call('HSET', P .. 'watched', ARGV[5], '1')
 return 1

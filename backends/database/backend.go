@@ -24,7 +24,6 @@ type Backend struct {
 	queue  *batch.Queue[*op]
 	hub    hub
 	listen sync.Once // starts the listener
-	ear    *listener
 
 	gate     sync.RWMutex // held for reading while a call enters
 	closed   bool
@@ -54,7 +53,6 @@ func newBackend(pool *pgxpool.Pool, own bool, o *Options) *Backend {
 	}
 	b.opts.URL = "" // it may have a password in it
 	b.queue = batch.New(maxBatchBytes, func(o *op) int { return o.size }, b.flush)
-	b.ear = newListener(b)
 	return b
 }
 

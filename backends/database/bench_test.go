@@ -84,6 +84,7 @@ func BenchmarkDrain(b *testing.B) {
 }
 
 func drain(b *testing.B, store *database.Backend, size, lanes int) {
+	b.Helper()
 	ctx := b.Context()
 	enqueued := preload(b, store.Pool(), store, b.N)
 	before := wal(b, store.Pool())
@@ -119,6 +120,7 @@ func drain(b *testing.B, store *database.Backend, size, lanes int) {
 }
 
 func preload(b *testing.B, pool *pgxpool.Pool, store *database.Backend, n int) float64 {
+	b.Helper()
 	before := wal(b, pool)
 	for left := n; left > 0; {
 		size := min(left, 5000)
@@ -132,6 +134,7 @@ func preload(b *testing.B, pool *pgxpool.Pool, store *database.Backend, n int) f
 
 // wal returns how many bytes of WAL the server has written.
 func wal(b *testing.B, pool *pgxpool.Pool) (n int64) {
+	b.Helper()
 	if err := pool.QueryRow(context.Background(), "SELECT (pg_current_wal_insert_lsn() - '0/0')::int8").Scan(&n); err != nil {
 		b.Fatal(err)
 	}
@@ -141,5 +144,6 @@ func wal(b *testing.B, pool *pgxpool.Pool) (n int64) {
 func share(n, parts, part int) int { return n*(part+1)/parts - n*part/parts }
 
 func perSecond(b *testing.B, n int) {
+	b.Helper()
 	b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "tasks/s")
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/sideman-go/sideman/tasks"
+	"github.com/sideman-go/sideman/tasks/lifecycle"
 )
 
 // Whatever changes a record in more than a simple way reads it, has package lifecycle
@@ -66,7 +67,7 @@ func (b *Backend) settled(r *row) changed {
 		r.token = nil
 		at, atOnce := b.keep.PruneAt(&r.rec)
 		c.gone = atOnce
-		if !at.Equal(forever) {
+		if !at.Equal(lifecycle.Forever()) {
 			c.until = at
 		}
 	default:

@@ -23,12 +23,8 @@ const (
 	findEncoding    = "database.W003"
 )
 
-const (
-	// oldest is the oldest server that is supported.
-	oldest = 140000
-	// manyDamaged is how many damaged records Check counts at most.
-	manyDamaged = 1000
-)
+// oldest is the oldest server that is supported.
+const oldest = 140000
 
 // sqlServer returns what there is to know of the server and the schema. In: $1 the name
 // of the table of migrations, $2 that of the tasks. It reads no table of ours, since
@@ -39,7 +35,7 @@ const sqlServer = `SELECT current_setting('server_version_num')::int, current_se
 	to_regclass($1::text) IS NOT NULL, to_regclass($2::text) IS NOT NULL`
 
 // sqlCheck returns, for $1 the name of the table of tasks, the newest migration, whether this user may do what it must, and how
-// many records are damaged.
+// many records are damaged, up to a thousand.
 const sqlCheck = `SELECT
 	(SELECT coalesce(max(m.version), 0) FROM @.migrations m),
 	has_table_privilege($1::text, 'SELECT') AND has_table_privilege($1::text, 'INSERT')

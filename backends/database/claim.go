@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/sideman-go/sideman/tasks"
+	"github.com/sideman-go/sideman/tasks/lifecycle"
 )
 
 // queuesAll and queuesSome make the table queue(name): the queues that have READY
@@ -169,7 +170,7 @@ func (b *Backend) claim(ctx context.Context, req *tasks.ClaimRequest, limit int)
 	}
 	sent, err := b.on(ctx, how, query, []any{
 		queues, exclude, int64(limit), appendString(nil, req.Worker), key, micros(req.Lease),
-		int64(b.keep.Cancelled), []byte(reasonExpired),
+		int64(b.keep.Cancelled), []byte(lifecycle.ReasonExpired),
 	}, func(scan func(...any) error) error {
 		r := &row{}
 		if err := r.scan(scan); err != nil {
@@ -193,7 +194,7 @@ func (b *Backend) claim(ctx context.Context, req *tasks.ClaimRequest, limit int)
 			return nil, 0, err
 		}
 		if judge(err) == faultLost {
-			b.giveBack(key, req.Lease)
+			b.giveBack(key, req.Lease) //nolint:contextcheck // it outlives the call
 		}
 		return nil, 0, writeError(ctx, err)
 	}
@@ -229,9 +230,7 @@ const sqlHeld = `SELECT t.id, t.token FROM @.tasks t WHERE t.status = 1 AND t.to
 // statement may still be on its way to a server that doesn't answer, so finding nothing
 // isn't the end of it.
 func (b *Backend) giveBack(key []byte, lease time.Duration) {
-	b.inflight.Add(1) // the caller is in flight
-	go func() {
-		defer b.inflight.Done()
+	b.inflight.Go(func() { // the caller is in flight, so this is before Close is done waiting
 		over := time.Now().Add(min(lease, lostClaim))
 		for wait := firstRetry; ; wait = min(2*wait, lastRetry) {
 			last := b.alive() != nil || time.Now().After(over)
@@ -246,7 +245,7 @@ func (b *Backend) giveBack(key []byte, lease time.Duration) {
 			case <-b.done:
 			}
 		}
-	}()
+	})
 }
 
 // releaseClaim releases what is RUNNING by a claim and returns how much that was.

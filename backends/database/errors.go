@@ -33,8 +33,7 @@ const (
 
 // judge says what the error of a statement means.
 func judge(err error) fault {
-	var e *pgconn.PgError
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*pgconn.PgError](err); ok {
 		severity := e.SeverityUnlocalized
 		if severity == "" {
 			severity = e.Severity
@@ -54,8 +53,7 @@ func judge(err error) fault {
 	if pgconn.SafeToRetry(err) {
 		return faultAgain // nothing was sent: the connection was dead before
 	}
-	var connect *pgconn.ConnectError
-	if errors.As(err, &connect) {
+	if _, ok := errors.AsType[*pgconn.ConnectError](err); ok {
 		return faultAway
 	}
 	return faultLost
@@ -80,6 +78,7 @@ func writeError(ctx context.Context, err error) error {
 		return unknown(err)
 	case faultData:
 		return fmt.Errorf("database: the server refuses it: %w", err)
+	case faultAway, faultAgain:
 	}
 	if ctx.Err() != nil {
 		return ctx.Err()
@@ -89,8 +88,8 @@ func writeError(ctx context.Context, err error) error {
 
 // hinted adds what to do about errors that most users meet once.
 func hinted(err error) error {
-	var e *pgconn.PgError
-	if !errors.As(err, &e) {
+	e, ok := errors.AsType[*pgconn.PgError](err)
+	if !ok {
 		return err
 	}
 	hint := ""

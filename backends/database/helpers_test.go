@@ -39,15 +39,6 @@ func claim(t *testing.T, b *database.Backend, limit int, queues ...string) []tas
 	return got
 }
 
-func status(t *testing.T, b *database.Backend, id string) tasks.Status {
-	t.Helper()
-	r, err := b.GetResult(t.Context(), id)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return r.Status
-}
-
 // waits reports how long a Wait takes, which must end by itself within the limit.
 func waits(t *testing.T, b *database.Backend, limit time.Duration) <-chan time.Duration {
 	t.Helper()

@@ -19,19 +19,8 @@ const (
 	lastRetry  = 5 * time.Second
 )
 
-// listener hears what is said on the channel, on a connection of its own outside of
+// The listener hears what is said on the channel, on a connection of its own outside of
 // the pool, so that a pool of one connection is enough.
-type listener struct {
-	b   *Backend
-	ctx context.Context // ends with the backend
-	end context.CancelFunc
-}
-
-func newListener(b *Backend) *listener {
-	l := &listener{b: b}
-	l.ctx, l.end = context.WithCancel(context.Background())
-	return l
-}
 
 // startListening starts the listener, if there is to be one, on the first call. A
 // process that only enqueues has none.
@@ -41,72 +30,72 @@ func (b *Backend) startListening() {
 	}
 	b.listen.Do(func() {
 		// The caller is in flight, so this is before Close is done waiting.
-		b.inflight.Add(1)
-		go func() {
-			defer b.inflight.Done()
+		b.inflight.Go(func() {
+			ctx, cancel := context.WithCancel(context.Background())
+			defer cancel()
 			go func() {
 				<-b.done
-				b.ear.end()
+				cancel()
 			}()
-			b.ear.run()
-		}()
+			b.hearAll(ctx)
+		})
 	})
 }
 
-// run keeps listening until the backend is closed.
-func (l *listener) run() {
+// hearAll keeps listening until the backend is closed, which ends ctx.
+func (b *Backend) hearAll(ctx context.Context) {
 	wait := firstRetry
-	for l.ctx.Err() == nil {
+	for ctx.Err() == nil {
 		from := time.Now()
-		l.session()
+		b.hearSession(ctx)
 		if time.Since(from) > lastRetry {
 			wait = firstRetry
 		}
 		select {
 		case <-time.After(wait/2 + rand.N(wait/2)):
-		case <-l.ctx.Done():
+		case <-ctx.Done():
 		}
 		wait = min(2*wait, lastRetry)
 	}
 }
 
-// session listens on one connection until it fails.
-func (l *listener) session() {
-	conn, err := l.connect()
+// hearSession listens on one connection until it fails.
+func (b *Backend) hearSession(ctx context.Context) {
+	conn, err := b.connect(ctx)
 	if err != nil {
 		return
 	}
 	defer func() {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 		defer cancel()
 		_ = conn.Close(ctx)
 	}()
-	if err := l.exec(conn, "LISTEN "+quote(l.b.sql.channel)); err != nil {
+	if err := ask(ctx, conn, "LISTEN "+quote(b.sql.channel)); err != nil {
 		return
 	}
 	// From here on everything is heard. What was said before is there to be seen.
-	l.b.hub.look()
+	b.hub.look()
 	for {
-		ctx, cancel := context.WithTimeout(l.ctx, pingAfter)
-		n, err := conn.WaitForNotification(ctx)
-		silent := ctx.Err() != nil && l.ctx.Err() == nil
+		quiet, cancel := context.WithTimeout(ctx, pingAfter)
+		n, err := conn.WaitForNotification(quiet)
+		silent := quiet.Err() != nil && ctx.Err() == nil
 		cancel()
 		switch {
 		case err == nil:
-			l.b.hub.hear(n.Payload)
+			b.hub.hear(n.Payload)
 		case !silent || conn.IsClosed():
 			return
-		case l.exec(conn, "SELECT 1") != nil:
+		case ask(ctx, conn, "SELECT 1") != nil:
 			return
 		}
 	}
 }
 
 // connect opens a connection as the pool would.
-func (l *listener) connect() (*pgx.Conn, error) {
-	ctx, cancel := context.WithTimeout(l.ctx, connectTimeout)
+func (b *Backend) connect(ctx context.Context) (*pgx.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
-	cfg := l.b.pool.Config()
+	cfg := b.pool.Config()
 	if cfg.BeforeConnect != nil {
 		if err := cfg.BeforeConnect(ctx, cfg.ConnConfig); err != nil {
 			return nil, err
@@ -115,9 +104,9 @@ func (l *listener) connect() (*pgx.Conn, error) {
 	return pgx.ConnectConfig(ctx, cfg.ConnConfig)
 }
 
-// exec runs a statement without arguments, within pingTimeout.
-func (l *listener) exec(conn *pgx.Conn, sql string) error {
-	ctx, cancel := context.WithTimeout(l.ctx, pingTimeout)
+// ask runs a statement without arguments, within pingTimeout.
+func ask(ctx context.Context, conn *pgx.Conn, sql string) error {
+	ctx, cancel := context.WithTimeout(ctx, pingTimeout)
 	defer cancel()
 	_, err := conn.Exec(ctx, sql, pgx.QueryExecModeSimpleProtocol)
 	return err

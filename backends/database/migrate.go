@@ -192,7 +192,7 @@ func (m *Migrator) Status(ctx context.Context) ([]Migration, error) {
 	if err != nil {
 		return nil, migrateError(ctx, err)
 	}
-	defer rollback(tx)
+	defer rollback(ctx, tx)
 	var applied map[int]time.Time
 	there, err := m.exists(ctx, tx)
 	if err == nil && there {
@@ -261,7 +261,7 @@ func (m *Migrator) locked(ctx context.Context, fn func(tx pgx.Tx) error) error {
 	if err != nil {
 		return migrateError(ctx, err)
 	}
-	defer rollback(tx)
+	defer rollback(ctx, tx)
 	if _, err := tx.Exec(ctx, fmt.Sprintf("SELECT pg_advisory_xact_lock(%d)", m.lockKey())); err != nil {
 		return migrateError(ctx, err)
 	}
@@ -275,8 +275,8 @@ func (m *Migrator) locked(ctx context.Context, fn func(tx pgx.Tx) error) error {
 }
 
 // rollback ends a transaction that wasn't committed; else it does nothing.
-func rollback(tx pgx.Tx) {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+func rollback(ctx context.Context, tx pgx.Tx) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
 	_ = tx.Rollback(ctx)
 }

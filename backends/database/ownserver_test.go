@@ -1,6 +1,7 @@
 package database_test
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"os"
@@ -26,7 +27,7 @@ func startServer(t *testing.T) *ownServer {
 	if bin == "" {
 		t.Skip("needs the programs of PostgreSQL: set TASKS_TEST_POSTGRES_BIN to their folder, such as /usr/lib/postgresql/17/bin")
 	}
-	dir, err := os.MkdirTemp("", "sideman-postgres")
+	dir, err := os.MkdirTemp("", "sideman-postgres") //nolint:usetesting // another user must be able to go there
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,7 +45,7 @@ func startServer(t *testing.T) *ownServer {
 		}
 		s.as = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}}
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,7 +84,7 @@ func (s *ownServer) restart(t cleaner, mode string) {
 
 func (s *ownServer) run(t cleaner, name string, args ...string) {
 	t.Helper()
-	cmd := exec.Command(filepath.Join(s.bin, name), args...)
+	cmd := exec.CommandContext(context.Background(), filepath.Join(s.bin, name), args...)
 	cmd.Dir = filepath.Dir(s.data)
 	cmd.SysProcAttr = s.as
 	// Not a pipe: the server would inherit it, and Wait wouldn't return.

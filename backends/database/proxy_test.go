@@ -1,6 +1,7 @@
 package database_test
 
 import (
+	"context"
 	"net"
 	"net/url"
 	"sync"
@@ -29,7 +30,7 @@ func newProxy(t cleaner, server string) (*proxy, string) {
 	if err != nil {
 		t.Fatalf("%v", err)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatalf("%v", err)
 	}
@@ -69,7 +70,7 @@ func (p *proxy) accept(done *sync.WaitGroup) {
 		}
 		done.Go(func() {
 			p.wait(in)
-			out, err := net.Dial("tcp", p.to)
+			out, err := new(net.Dialer).DialContext(context.Background(), "tcp", p.to)
 			if err != nil {
 				_ = in.Close()
 				return

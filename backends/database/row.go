@@ -18,8 +18,7 @@ const (
 	stSuccessful
 	stFailed
 	stCancelled
-	// stDamaged is a record that can't be decoded, out of the way of claims and sweeps.
-	stDamaged = 9
+	// 9 is a record that can't be decoded, out of the way of claims and sweeps.
 )
 
 func statusCode(s tasks.Status) int16 {

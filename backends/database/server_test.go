@@ -18,15 +18,15 @@ import (
 )
 
 // serverURL returns the server to test on.
-func serverURL(t testing.TB) string {
-	t.Helper()
+func serverURL(tb testing.TB) string {
+	tb.Helper()
 	if u := os.Getenv("TASKS_TEST_POSTGRES_URL"); u != "" {
 		return u
 	}
 	if slices.Contains(strings.Split(os.Getenv("TASKS_TEST_REQUIRE"), ","), "postgres") {
-		t.Fatal("TASKS_TEST_REQUIRE names postgres, but TASKS_TEST_POSTGRES_URL is not set")
+		tb.Fatal("TASKS_TEST_REQUIRE names postgres, but TASKS_TEST_POSTGRES_URL is not set")
 	}
-	t.Skip("needs PostgreSQL: set TASKS_TEST_POSTGRES_URL to one that is for tests, such as postgres://postgres@127.0.0.1:5432/postgres " +
+	tb.Skip("needs PostgreSQL: set TASKS_TEST_POSTGRES_URL to one that is for tests, such as postgres://postgres@127.0.0.1:5432/postgres " +
 		"(docker run --rm -p 5432:5432 -e POSTGRES_HOST_AUTH_METHOD=trust postgres:17 gives one)")
 	return ""
 }
@@ -70,41 +70,41 @@ func addParam(server, name, value string) string {
 }
 
 // open opens a backend on a schema of its own.
-func open(t testing.TB, change ...func(*database.Options)) *database.Backend {
-	t.Helper()
-	server := serverURL(t)
-	o := database.Options{URL: server, Schema: newSchema(t, server), Migrate: true}
+func open(tb testing.TB, change ...func(*database.Options)) *database.Backend {
+	tb.Helper()
+	server := serverURL(tb)
+	o := database.Options{URL: server, Schema: newSchema(tb, server), Migrate: true}
 	for _, fn := range change {
 		fn(&o)
 	}
-	b, err := database.Open(t.Context(), o)
+	b, err := database.Open(tb.Context(), o)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
 		if err := b.Close(ctx); err != nil {
-			t.Errorf("close: %v", err)
+			tb.Errorf("close: %v", err)
 		}
 	})
 	return b
 }
 
-func newPool(t testing.TB, server string, change ...func(*pgxpool.Config)) *pgxpool.Pool {
-	t.Helper()
+func newPool(tb testing.TB, server string, change ...func(*pgxpool.Config)) *pgxpool.Pool {
+	tb.Helper()
 	cfg, err := pgxpool.ParseConfig(server)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	for _, fn := range change {
 		fn(cfg)
 	}
-	pool, err := pgxpool.NewWithConfig(t.Context(), cfg)
+	pool, err := pgxpool.NewWithConfig(tb.Context(), cfg)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(pool.Close)
+	tb.Cleanup(pool.Close)
 	return pool
 }
 

@@ -10,13 +10,6 @@ import (
 	"github.com/sideman-go/sideman/tasks/lifecycle"
 )
 
-const reasonExpired = lifecycle.ReasonExpired
-
-var (
-	forever = lifecycle.Forever()
-	null    = []byte("null")
-)
-
 // sqlSuccess makes RUNNING records SUCCESSFUL whose token is right.
 //
 // In: $1 ids, $2 tokens, $3 values, $4 for how many nanoseconds successful records are
@@ -139,7 +132,7 @@ func (b *Backend) settleSuccess(ctx context.Context, all []settling, verdicts []
 	for i, s := range all {
 		ids[i], tokens[i], values[i] = s.out.Lease.ID, s.token, s.out.Value
 		if len(values[i]) == 0 {
-			values[i] = null
+			values[i] = []byte("null")
 		}
 	}
 	done := make([]bool, len(all))

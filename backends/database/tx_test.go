@@ -130,7 +130,7 @@ func TestEnqueueManyTx(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer tx.Rollback(context.Background())
+	defer func() { _ = tx.Rollback(context.Background()) }()
 	results, err := database.EnqueueManyTx(t.Context(), tx, task.With("a"), number.With(1), task.With("b"))
 	if err != nil || len(results) != 3 {
 		t.Fatalf("got %d results, %v", len(results), err)

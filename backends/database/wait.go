@@ -186,7 +186,7 @@ func (b *Backend) Wait(ctx context.Context, sel tasks.Selection) error {
 	defer b.inflight.Done()
 	// Registering comes first: what is heard of after the look wakes us. Until the
 	// listener is up nothing is heard; when it is, it makes everybody look.
-	b.startListening()
+	b.startListening() //nolint:contextcheck // it outlives the call
 	w := &waiter{sel: tasks.Selection{Queues: slices.Clone(sel.Queues), Exclude: slices.Clone(sel.Exclude)}, wake: make(chan struct{}, 1)}
 	b.hub.add(w)
 	defer b.hub.remove(w)
@@ -235,7 +235,7 @@ func (b *Backend) NotifyCancel(ctx context.Context, fn func(id, reason string)) 
 		return err
 	}
 	defer b.inflight.Done()
-	b.startListening()
+	b.startListening() //nolint:contextcheck // it outlives the call
 	c := &canceller{more: make(chan struct{}, 1)}
 	b.hub.listen(c)
 	defer b.hub.leave(c)

@@ -15,15 +15,15 @@ import (
 )
 
 // runWorker runs a worker on a backend until the test ends it.
-func runWorker(t testing.TB, app *tasks.App, concurrency int) (stop func()) {
-	t.Helper()
+func runWorker(tb testing.TB, app *tasks.App, concurrency int) (stop func()) {
+	tb.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- worker.New(app, worker.Options{Concurrency: concurrency}).Run(ctx) }()
 	return func() {
 		cancel()
 		if err := <-done; err != nil {
-			t.Errorf("the worker: %v", err)
+			tb.Errorf("the worker: %v", err)
 		}
 	}
 }

@@ -247,7 +247,7 @@ func caughtLater() map[string][]string {
 		"reopen-duplicates":           {"Reopen/Duplicate", "Handles/See"},
 		"handle-cached":               {"Handles/See", "Settle/NullValue"},
 		"handle-own-records":          {"Handles/See", "Async/ContextEnds"},
-		"handle-own-leases":           {"Handles/ClaimOnce", "Handles/Wake"},
+		"handle-own-leases":           {"Handles/Wake"},
 		"handle-own-sweep":            {"Handles/Sweep", "Handles/CloseOne"},
 		"handle-own-pause":            {"Handles/Pause", "Pause/ResumeWakes"},
 		"handle-own-wake":             {"Handles/Wake", "Wait/OtherHandle"},

@@ -16,13 +16,15 @@ func waitCases() []Case {
 			What: "Wait must return at once when a record of the selection is due",
 			run: func(e *env) {
 				h := e.connect()
+				e.watchMachine(h)
 				e.enqueue(h, e.record(inQueue("a")))
 				for _, sel := range []tasks.Selection{
 					{}, all, {Queues: []string{"a"}}, {Queues: []string{"never seen", "a"}}, {Exclude: []string{"b"}},
 				} {
-					e.within(e.timing.Late, "waiting on "+show(sel)+" with a record due", func() {
-						e.must(h.s.Wait(e.ctx, sel), "wait on %+v", sel)
-					})
+					e.step("waiting on %s with a record due", show(sel))
+					from := time.Now()
+					e.must(h.s.Wait(e.ctx, sel), "wait on %+v", sel)
+					e.inTime("Wait on "+show(sel)+" with a record due returned", time.Since(from), e.timing.Late)
 				}
 			},
 		},

@@ -114,7 +114,9 @@ type Timing struct {
 	// a pause, a wake-up, a cancel. 0 means 1 s, which is also the contract's most.
 	Notice time.Duration
 	// Late is how late a deferred record may become claimable. 0 means 100 ms, which
-	// is also the contract's most where CapNotify is declared.
+	// is also the contract's most where CapNotify is declared. What timers and the
+	// store's answers are late themselves in the meantime, on a machine that is busy,
+	// is measured and comes on top.
 	Late time.Duration
 	// Obey is within what time a call returns after its ctx has ended. 0 means 250 ms,
 	// which is also the contract's most; it is doubled for the suite's own delays.

@@ -33,6 +33,8 @@ type env struct {
 	leases map[string]tasks.Lease
 	first  *handle // the handle that the post-condition looks through
 	open   []*handle
+
+	machine *machine // nil unless a case watches it
 }
 
 // runCase runs a case on a goroutine of its own and watches over it.
@@ -180,6 +182,7 @@ func (e *env) reopen(h *handle) *handle {
 
 // end closes what the case left open.
 func (e *env) end() {
+	e.machine.end()
 	e.mu.Lock()
 	open := e.open
 	e.mu.Unlock()

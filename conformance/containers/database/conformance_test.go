@@ -3,7 +3,6 @@ package database_test
 import (
 	"context"
 	"testing"
-	"time"
 
 	"github.com/sideman-go/sideman/backends/database"
 	"github.com/sideman-go/sideman/conformance"
@@ -22,7 +21,5 @@ func TestConformance(t *testing.T) {
 			})
 		},
 		Faults: s.Faults(),
-		// Beside other tests on a small machine a process may not run for as long as the contract allows.
-		Timing: conformance.Timing{Late: 300 * time.Millisecond},
 	})
 }

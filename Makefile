@@ -12,6 +12,8 @@ SHELL := bash
 RACE ?= auto
 # More for go test, as in: make test TESTFLAGS='-run TestClaim -v'
 TESTFLAGS ?=
+# A file to keep what go test says, as JSON: make test JSON=test.json
+JSON ?=
 # What is tested: every module of go.work, or as in: make test PKG=./tasks/...
 PKG ?= work
 BENCH ?= .
@@ -30,8 +32,8 @@ TOOLS := bin/.tools
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' Makefile
 
-# 1: test on PostgreSQL and Redis too, in containers. 0: say of those tests that they are skipped.
-SERVERS ?= 0
+# 1: test on PostgreSQL and Redis too, in containers. 0: do without, and say what is skipped.
+SERVERS ?= 1
 # Runs a command while those servers run.
 WITH_SERVERS = TASKS_TEST_SERVERS=1 go run ./conformance/containers/cmd/with-servers
 
@@ -44,7 +46,7 @@ servers: images ## A shell with PostgreSQL and Redis running, for go test by han
 	@$(WITH_SERVERS)
 
 .PHONY: test
-test: $(if $(filter 1,$(SERVERS)),images) ## Test every module: race detector, shuffled; SERVERS=1, RACE=0, PKG=./tasks/..., TESTFLAGS='-run X'
+test: $(if $(filter 1,$(SERVERS)),images) ## Test every module: race detector, shuffled; SERVERS=0, RACE=0, PKG=./tasks/..., TESTFLAGS='-run X'
 	@race=$(RACE); \
 	cc=$$(go env CC); \
 	if [ "$$race" != 0 ] && ! command -v "$${cc%% *}" >/dev/null; then \
@@ -60,7 +62,7 @@ test: $(if $(filter 1,$(SERVERS)),images) ## Test every module: race detector, s
 	if [ "$$race" != 0 ]; then flags+=(-race); export CGO_ENABLED=1; fi; \
 	echo "go test $${flags[*]} $(TESTFLAGS) $(PKG)"; \
 	status=0; \
-	$(if $(filter 1,$(SERVERS)),$(WITH_SERVERS)) go test "$${flags[@]}" $(TESTFLAGS) $(PKG) 2>&1 | awk -f .ci/summary.awk || status=$$?; \
+	$(if $(filter 1,$(SERVERS)),$(WITH_SERVERS)) go test -json "$${flags[@]}" $(TESTFLAGS) $(PKG) 2>&1 | $(if $(JSON),tee $(JSON) |) go run ./internal/testsummary || status=$$?; \
 	if [ -n "$${without:-}" ]; then echo "$$without" >&2; fi; \
 	exit $$status
 
@@ -76,26 +78,17 @@ fmt: $(TOOLS) ## Format the code: gofumpt, goimports
 bench: ## Benchmark the root module: BENCH=regexp, BENCHTIME=1s, BENCHCOUNT=6 (for bin/benchstat)
 	go test -run '^$$' -bench '$(BENCH)' -benchmem -benchtime $(BENCHTIME) -count $(BENCHCOUNT) ./...
 
-# The packages whose TestConformance goes into docs/conformance.md; with SERVERS=1 also those on servers.
-CONFORMING = ./backends/immediate ./backends/dummy ./backends/bolt
-ifeq ($(SERVERS),1)
-CONFORMING += ./conformance/containers/database ./conformance/containers/redis
-export TASKS_TEST_REQUIRE = postgres,redis
-export TASKS_TEST_OWN_SERVERS = 1
-endif
-REPORT = go test -json -timeout 20m -run '^TestConformance$$' $(CONFORMING) | go run ./conformance/internal/report
+# The packages whose TestConformance goes into docs/conformance.md.
+CONFORMING = ./backends/immediate ./backends/dummy ./backends/bolt ./conformance/containers/database ./conformance/containers/redis
+REPORT = go run ./conformance/internal/report -o docs/conformance.md
 
 .PHONY: conformance
-conformance: $(if $(filter 1,$(SERVERS)),images) ## Run the suite and write docs/conformance.md; with SERVERS=1 on PostgreSQL and Redis, to the terminal
-ifeq ($(SERVERS),1)
-	@$(REPORT)
-else
-	@$(REPORT) -o docs/conformance.md
-endif
+conformance: images ## Run the suite on every backend and write docs/conformance.md
+	@TASKS_TEST_REQUIRE=postgres,redis go test -json -timeout 20m -run '^TestConformance$$' $(CONFORMING) | $(REPORT)
 
 .PHONY: conformance-check
-conformance-check: ## Fail if docs/conformance.md is stale
-	@$(REPORT) -o docs/conformance.md -check
+conformance-check: ## Fail if docs/conformance.md is not what "make test JSON=test.json" has shown; JSON=test.json
+	@$(REPORT) -check <$(or $(JSON),$(error conformance-check: say JSON=FILE, what make test JSON=FILE has written))
 
 .PHONY: fuzz
 fuzz: ## Fuzz every target for FUZZTIME (10s)

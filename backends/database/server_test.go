@@ -5,8 +5,6 @@ import (
 	"crypto/rand"
 	"fmt"
 	"net/url"
-	"os"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -15,20 +13,13 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/sideman-go/sideman/backends/database"
+	"github.com/sideman-go/sideman/internal/testserver"
 )
 
 // serverURL returns the server to test on.
 func serverURL(tb testing.TB) string {
 	tb.Helper()
-	if u := os.Getenv("TASKS_TEST_POSTGRES_URL"); u != "" {
-		return u
-	}
-	if slices.Contains(strings.Split(os.Getenv("TASKS_TEST_REQUIRE"), ","), "postgres") {
-		tb.Fatal("TASKS_TEST_REQUIRE names postgres, but TASKS_TEST_POSTGRES_URL is not set")
-	}
-	tb.Skip("needs PostgreSQL: set TASKS_TEST_POSTGRES_URL to one that is for tests, such as postgres://postgres@127.0.0.1:5432/postgres " +
-		"(docker run --rm -p 5432:5432 -e POSTGRES_HOST_AUTH_METHOD=trust postgres:17 gives one)")
-	return ""
+	return testserver.URL(tb, testserver.Postgres)
 }
 
 // cleaner is the part of testing.TB and of the suite's T that newSchema needs.

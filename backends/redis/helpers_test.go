@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"slices"
-	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -13,22 +12,14 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/sideman-go/sideman/backends/redis"
+	"github.com/sideman-go/sideman/internal/testserver"
 	"github.com/sideman-go/sideman/tasks"
 )
 
 // serverURL returns the server to test with.
 func serverURL(tb testing.TB) string {
 	tb.Helper()
-	url := os.Getenv("TASKS_TEST_REDIS_URL")
-	if url != "" {
-		return url
-	}
-	const how = "TASKS_TEST_REDIS_URL isn't set: run redis-server --port 6390 --appendonly yes, and set it to redis://127.0.0.1:6390/0"
-	if slices.Contains(strings.FieldsFunc(os.Getenv("TASKS_TEST_REQUIRE"), func(r rune) bool { return r == ',' || r == ' ' }), "redis") {
-		tb.Fatal(how)
-	}
-	tb.Skip(how)
-	return ""
+	return testserver.URL(tb, testserver.Redis)
 }
 
 // namespaces makes prefixes that no other run of the tests has.

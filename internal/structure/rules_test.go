@@ -36,6 +36,11 @@ var rules = []rule{
 		reason: "the core uses internal, so what internal imports the core imports",
 	},
 	{
+		pkg:     "internal/testserver",
+		testing: true,
+		reason:  "only tests import it",
+	},
+	{
 		pkg:    "worker/...",
 		allow:  []string{"tasks/...", "internal/...", "worker/..."},
 		reason: "the worker runs on any backend, also on those that don't exist yet",

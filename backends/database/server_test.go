@@ -26,6 +26,7 @@ func serverURL(tb testing.TB) string {
 type cleaner interface {
 	Helper()
 	Cleanup(func())
+	Errorf(format string, args ...any)
 	Fatalf(format string, args ...any)
 }
 
@@ -33,18 +34,7 @@ type cleaner interface {
 func newSchema(t cleaner, server string) string {
 	t.Helper()
 	name := `test "` + strings.ToLower(rand.Text()) + `"`
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
-		defer cancel()
-		conn, err := pgx.Connect(ctx, server)
-		if err != nil {
-			t.Fatalf("dropping the schema: %v", err)
-		}
-		defer conn.Close(ctx)
-		if _, err := conn.Exec(ctx, "SET client_min_messages = warning; DROP SCHEMA IF EXISTS "+pgx.Identifier{name}.Sanitize()+" CASCADE"); err != nil {
-			t.Fatalf("dropping the schema: %v", err)
-		}
-	})
+	testserver.DropSchema(t, server, name)
 	return name
 }
 

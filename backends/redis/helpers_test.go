@@ -25,26 +25,11 @@ func serverURL(tb testing.TB) string {
 // namespaces makes prefixes that no other run of the tests has.
 var namespaces atomic.Uint64
 
-// cleaner is what freshNamespace needs of a test.
-type cleaner interface {
-	Helper()
-	Cleanup(func())
-	Logf(format string, args ...any)
-}
-
 // freshNamespace returns a namespace, and deletes what is in it when the test ends.
-func freshNamespace(t cleaner, url string) string {
+func freshNamespace(t testserver.T, url string) string {
 	t.Helper()
 	namespace := fmt.Sprintf("test-%d-%d-%d", os.Getpid(), time.Now().UnixNano(), namespaces.Add(1))
-	t.Cleanup(func() {
-		c := rawClient(url)
-		defer c.Close()
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-		defer cancel()
-		for it := c.Scan(ctx, 0, "{"+namespace+":*", 1000).Iterator(); it.Next(ctx); {
-			_ = c.Unlink(ctx, it.Val())
-		}
-	})
+	testserver.DropNamespace(t, url, namespace)
 	return namespace
 }
 

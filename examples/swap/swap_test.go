@@ -14,9 +14,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-	"github.com/redis/go-redis/v9"
-
 	"github.com/sideman-go/sideman/internal/testserver"
 )
 
@@ -64,7 +61,7 @@ func TestSameLinesOnEveryBackend(t *testing.T) {
 		{"default", nil, nil},
 		{"bolt", []string{"-config", config(t, "bolt.json")}, nil},
 		{"postgres", []string{"-config", config(t, "postgres.json")}, postgres},
-		{"redis", []string{"-config", config(t, "redis.json")}, redisServer},
+		{"redis", []string{"-config", config(t, "redis.json")}, redis},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			server, dir := "", t.TempDir()
@@ -112,40 +109,15 @@ func killed(t *testing.T, cmd *exec.Cmd) {
 func postgres(t *testing.T) string {
 	t.Helper()
 	server := testserver.URL(t, testserver.Postgres)
-	t.Cleanup(func() {
-		conn, err := pgx.Connect(context.Background(), server)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer conn.Close(context.Background())
-		if _, err := conn.Exec(context.Background(), "DROP SCHEMA IF EXISTS sideman_swap CASCADE"); err != nil {
-			t.Error(err)
-		}
-	})
+	testserver.DropSchema(t, server, "sideman_swap")
 	return server
 }
 
-// redisServer returns the server, and removes what the program leaves there.
-func redisServer(t *testing.T) string {
+// redis returns the server, and removes what the program leaves there.
+func redis(t *testing.T) string {
 	t.Helper()
 	server := testserver.URL(t, testserver.Redis)
-	t.Cleanup(func() {
-		o, err := redis.ParseURL(server)
-		if err != nil {
-			t.Fatal("TASKS_TEST_REDIS_URL isn't a URL of go-redis")
-		}
-		c := redis.NewClient(o)
-		defer c.Close()
-		it := c.Scan(context.Background(), 0, "{sideman-swap:*", 1000).Iterator()
-		for it.Next(context.Background()) {
-			if err := c.Unlink(context.Background(), it.Val()).Err(); err != nil {
-				t.Error(err)
-			}
-		}
-		if err := it.Err(); err != nil {
-			t.Error(err)
-		}
-	})
+	testserver.DropNamespace(t, server, "sideman-swap")
 	return server
 }
 

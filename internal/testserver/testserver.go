@@ -1,4 +1,5 @@
-// Package testserver finds the servers that tests of the root module run on.
+// Package testserver finds the servers that tests of the root module run on, and cleans up
+// there.
 package testserver
 
 import (

@@ -87,11 +87,17 @@ func run(ctx context.Context, flags *configfile.Flags, o options) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.close(ctx)) }()
-	switch o.role {
-	case roleWeb:
-		return s.serve(ctx)
-	case roleWorker:
+	if o.role == roleWorker {
 		return s.work(ctx)
+	}
+	var config net.ListenConfig
+	listener, err := config.Listen(ctx, "tcp", o.addr)
+	if err != nil {
+		return err
+	}
+	slog.Info("Listening", "address", listener.Addr().String())
+	if o.role == roleWeb {
+		return s.serve(ctx, listener)
 	}
 
 	// The worker and the web server end together, when ctx does or either fails.
@@ -102,20 +108,14 @@ func run(ctx context.Context, flags *configfile.Flags, o options) (err error) {
 		defer cancel()
 		worked <- s.work(ctx)
 	}()
-	err = s.serve(ctx)
+	err = s.serve(ctx, listener)
 	cancel()
 	return errors.Join(err, <-worked)
 }
 
 // serve answers requests until ctx ends.
-func (s *service) serve(ctx context.Context) error {
-	var config net.ListenConfig
-	listener, err := config.Listen(ctx, "tcp", s.addr)
-	if err != nil {
-		return err
-	}
+func (s *service) serve(ctx context.Context, listener net.Listener) error {
 	server := &http.Server{Handler: s.routes(), ReadHeaderTimeout: 10 * time.Second}
-	slog.Info("Listening", "address", listener.Addr().String())
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
 	select {
@@ -125,7 +125,7 @@ func (s *service) serve(ctx context.Context) error {
 	}
 	grace, done := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer done()
-	err = server.Shutdown(grace)
+	err := server.Shutdown(grace)
 	if e := <-served; !errors.Is(e, http.ErrServerClosed) {
 		err = errors.Join(err, e)
 	}

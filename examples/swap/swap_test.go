@@ -87,6 +87,8 @@ func TestSameLinesOnEveryBackend(t *testing.T) {
 // killed starts the program and kills it with -9 when it has tasks stored.
 func killed(t *testing.T, cmd *exec.Cmd) {
 	t.Helper()
+	var errs bytes.Buffer
+	cmd.Stderr = &errs
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -101,7 +103,7 @@ func killed(t *testing.T, cmd *exec.Cmd) {
 	_ = cmd.Process.Kill()
 	_ = cmd.Wait()
 	if !stored {
-		t.Fatal("the run to be killed ended by itself, before it had stored its tasks")
+		t.Fatalf("the run to be killed ended by itself, before it had stored its tasks:\n%s", &errs)
 	}
 }
 

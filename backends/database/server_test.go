@@ -5,6 +5,8 @@ import (
 	"crypto/rand"
 	"fmt"
 	"net/url"
+	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -13,20 +15,26 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/sideman-go/sideman/backends/database"
-	"github.com/sideman-go/sideman/internal/testserver"
 )
 
 // serverURL returns the server to test on.
 func serverURL(tb testing.TB) string {
 	tb.Helper()
-	return testserver.URL(tb, testserver.Postgres)
+	if u := os.Getenv("TASKS_TEST_POSTGRES_URL"); u != "" {
+		return u
+	}
+	if slices.Contains(strings.Split(os.Getenv("TASKS_TEST_REQUIRE"), ","), "postgres") {
+		tb.Fatal("TASKS_TEST_REQUIRE names postgres, but TASKS_TEST_POSTGRES_URL is not set")
+	}
+	tb.Skip("needs PostgreSQL: set TASKS_TEST_POSTGRES_URL to one that is for tests, such as postgres://postgres@127.0.0.1:5432/postgres " +
+		"(docker run --rm -p 5432:5432 -e POSTGRES_HOST_AUTH_METHOD=trust postgres:17 gives one)")
+	return ""
 }
 
 // cleaner is the part of testing.TB and of the suite's T that newSchema needs.
 type cleaner interface {
 	Helper()
 	Cleanup(func())
-	Errorf(format string, args ...any)
 	Fatalf(format string, args ...any)
 }
 
@@ -34,7 +42,18 @@ type cleaner interface {
 func newSchema(t cleaner, server string) string {
 	t.Helper()
 	name := `test "` + strings.ToLower(rand.Text()) + `"`
-	testserver.DropSchema(t, server, name)
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		defer cancel()
+		conn, err := pgx.Connect(ctx, server)
+		if err != nil {
+			t.Fatalf("dropping the schema: %v", err)
+		}
+		defer conn.Close(ctx)
+		if _, err := conn.Exec(ctx, "SET client_min_messages = warning; DROP SCHEMA IF EXISTS "+pgx.Identifier{name}.Sanitize()+" CASCADE"); err != nil {
+			t.Fatalf("dropping the schema: %v", err)
+		}
+	})
 	return name
 }
 

@@ -21,7 +21,7 @@ BENCHTIME ?= 1s
 BENCHCOUNT ?= 1
 FUZZTIME ?= 10s
 # The examples that end by themselves; "make examples" builds all and runs these.
-RUN_EXAMPLES ?= quickstart custombackend
+RUN_EXAMPLES ?= quickstart custombackend swap
 
 # Modules of the workspace as folders, and all modules including tools.
 WORK_MODULES = $(shell sed -n 's|^[[:space:]]*\(\.[^[:space:]]*\)[[:space:]]*$$|\1|p' go.work)

@@ -43,7 +43,8 @@ type Driver struct {
 	Schemes []string
 	// Configure decodes and checks the settings without touching the store, and
 	// reports every fault it finds, together, each beginning with where it is, as
-	// Decode's do: "mail.options.path". App.Open makes ErrInvalidConfig of them.
+	// Decode's do and Settings.At says: "mail.options.path". App.Open makes
+	// ErrInvalidConfig of them.
 	Configure func(Settings) (Opener, error)
 }
 
@@ -79,6 +80,18 @@ func (s Settings) Decode(into any) error {
 		faults = append(faults, strictjson.DecodeQuery(s.Alias+".url", s.URL.RawQuery, s.options, into))
 	}
 	return errors.Join(faults...)
+}
+
+// At says where an option is, or belongs, for the text of a fault: "mail.options.path", or
+// "mail.url?path" if the query of the URL has it, or "mail.url" for the URL itself.
+func (s Settings) At(option string) string {
+	switch {
+	case s.URL != nil && s.URL.Query().Has(option):
+		return s.Alias + ".url?" + option
+	case s.URL != nil && option == "url":
+		return s.Alias + ".url"
+	}
+	return s.Alias + ".options." + option
 }
 
 // ParseConfig reads a Config from JSON, strictly: unknown names, repeated names and

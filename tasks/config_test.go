@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -186,4 +187,21 @@ func FuzzConfigFromURL(f *testing.F) {
 		// A driver that looks at everything.
 		_ = tasks.NewApp().Open(t.Context(), cfg, tasks.Drivers{recordingDriver("any", nil)})
 	})
+}
+
+// A fault of an option is where the user wrote it.
+func TestSettingsAt(t *testing.T) {
+	var got []string
+	driver := tasks.Driver{Name: "d", Schemes: []string{"d"}, Configure: func(s tasks.Settings) (tasks.Opener, error) {
+		got = append(got, s.At("size"), s.At("url"))
+		return nil, errors.New("enough")
+	}}
+	for _, b := range []tasks.BackendConfig{{URL: "d:x?size=1"}, {Backend: "d"}} {
+		if err := tasks.NewApp().Open(t.Context(), tasks.Config{"mail": b}, tasks.Drivers{driver}); !errors.Is(err, tasks.ErrInvalidConfig) {
+			t.Errorf("%+v: %v", b, err)
+		}
+	}
+	if want := []string{"mail.url?size", "mail.url", "mail.options.size", "mail.options.url"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
 }

@@ -28,7 +28,7 @@ func configure(s tasks.Settings) (tasks.Opener, error) {
 	}
 	faults := []error{urlErr, decodeErr}
 	if urlErr == nil && decodeErr == nil {
-		faults = append(faults, o.check(true))
+		faults = append(faults, o.faults(true, s.At)...)
 	}
 	if err := errors.Join(faults...); err != nil {
 		return nil, err

@@ -25,8 +25,9 @@ func TestDriver(t *testing.T) {
 		{tasks.BackendConfig{URL: "bolt://" + filepath.ToSlash(dir) + "/d.db"}, "d.db", ""},
 		{tasks.BackendConfig{Backend: "bolt", Options: []byte(`{"path":"e.db","retain_failed":"1h"}`)}, "e.db", ""},
 		{tasks.BackendConfig{URL: "bolt://tasks.db"}, "", "did you mean bolt:tasks.db or bolt:///tasks.db?"},
-		{tasks.BackendConfig{URL: "bolt:"}, "", "path"},
-		{tasks.BackendConfig{Backend: "bolt"}, "", "path"},
+		{tasks.BackendConfig{URL: "bolt:"}, "", "\ndefault.options.path: "},
+		{tasks.BackendConfig{Backend: "bolt"}, "", "\ndefault.options.path: "},
+		{tasks.BackendConfig{URL: "bolt:x.db?max_size=1"}, "", "\ndefault.url?max_size: "},
 		{tasks.BackendConfig{URL: "bolt:x.db", Options: []byte(`{"path":"y.db"}`)}, "", "y.db"},
 		{tasks.BackendConfig{Backend: "bolt", Options: []byte(`{"path":"x.db","pathh":1}`)}, "", "pathh"},
 	} {

@@ -36,9 +36,17 @@ type Options struct {
 
 // check returns every fault of the options, joined.
 func (o *Options) check(own bool) error {
-	var faults []error
-	fault := func(field, format string, args ...any) {
-		faults = append(faults, fmt.Errorf("%w: %s: %s", tasks.ErrInvalidConfig, field, fmt.Sprintf(format, args...)))
+	faults := o.faults(own, func(option string) string { return option })
+	for i, fault := range faults {
+		faults[i] = fmt.Errorf("%w: %w", tasks.ErrInvalidConfig, fault)
+	}
+	return errors.Join(faults...)
+}
+
+// faults returns what is wrong with the options; at says where an option is.
+func (o *Options) faults(own bool, at func(option string) string) (faults []error) {
+	fault := func(option, format string, args ...any) {
+		faults = append(faults, fmt.Errorf("%s: %s", at(option), fmt.Sprintf(format, args...)))
 	}
 	switch {
 	case own && o.Path == "":
@@ -60,7 +68,7 @@ func (o *Options) check(own bool) error {
 	if o.MaxSize < 0 || (o.MaxSize > 0 && o.MaxSize < 1<<20) {
 		fault("max_size", "is below 1 MiB: %d", o.MaxSize)
 	}
-	return errors.Join(faults...)
+	return faults
 }
 
 func (o *Options) retention() lifecycle.Retention {

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/jackc/pgx/v5/pgxpool"
+
 	"github.com/sideman-go/sideman/tasks"
 )
 
@@ -54,9 +56,9 @@ func configure(s tasks.Settings) (tasks.Opener, error) {
 		o.URL = given
 	}
 	if err == nil {
-		faults = append(faults, o.check(true))
-		if _, err := poolConfig(o.URL); err != nil {
-			faults = append(faults, fmt.Errorf("%s.%w", s.Alias, err))
+		faults = append(faults, o.faults(true, s.At)...)
+		if _, err := pgxpool.ParseConfig(o.URL); err != nil {
+			faults = append(faults, fmt.Errorf("%s: %w", s.At("url"), err)) // pgx makes passwords unreadable
 		}
 	}
 	if err := errors.Join(faults...); err != nil {

@@ -47,11 +47,12 @@ func TestDriverRefuses(t *testing.T) {
 	}{
 		"unknown option":       {tasks.BackendConfig{URL: "postgres://u:sesame@h/d?schem=x"}, "schem"},
 		"bad option":           {tasks.BackendConfig{URL: "postgres://u:sesame@h/d?poll_interval=1"}, "poll_interval"},
-		"bad parameter of pgx": {tasks.BackendConfig{URL: "postgres://u:sesame@h/d?sslmode=perhaps"}, "sslmode"},
-		"bad port":             {tasks.BackendConfig{URL: "postgres://u:sesame@h:99999/d"}, "url"},
+		"bad parameter of pgx": {tasks.BackendConfig{URL: "postgres://u:sesame@h/d?sslmode=perhaps"}, "\ndefault.url: "},
+		"bad port":             {tasks.BackendConfig{URL: "postgres://u:sesame@h:99999/d"}, "\ndefault.url: "},
 		"url twice":            {tasks.BackendConfig{URL: "postgres://u:sesame@h/d", Options: []byte(`{"url": "postgres://u:sesame@other/d"}`)}, "differ"},
 		"opaque":               {tasks.BackendConfig{URL: "postgres:d"}, "postgres://"},
-		"schema":               {tasks.BackendConfig{URL: "postgres://u:sesame@h/d?schema=pg_x"}, "schema"},
+		"schema":               {tasks.BackendConfig{URL: "postgres://u:sesame@h/d?schema=pg_x"}, "\ndefault.url?schema: "},
+		"schema option":        {tasks.BackendConfig{Backend: "database", Options: []byte(`{"schema": "pg_x"}`)}, "\ndefault.options.schema: "},
 	} {
 		err := openConfig(t, tt.cfg)
 		switch {

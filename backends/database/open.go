@@ -70,7 +70,8 @@ func New(pool *pgxpool.Pool, o *Options) (*Backend, error) {
 	return newBackend(pool, false, o), nil
 }
 
-// poolConfig parses the URL. Its errors never have the URL in them.
+// poolConfig parses the URL. Its errors have the URL in them, in which pgx has made passwords
+// unreadable.
 func poolConfig(url string) (*pgxpool.Config, error) {
 	cfg, err := pgxpool.ParseConfig(url)
 	if err != nil {

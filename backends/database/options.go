@@ -55,9 +55,17 @@ type Options struct {
 
 // check returns every fault of the options, joined.
 func (o *Options) check(own bool) error {
-	var faults []error
-	fault := func(field, format string, args ...any) {
-		faults = append(faults, fmt.Errorf("%w: %s: %s", tasks.ErrInvalidConfig, field, fmt.Sprintf(format, args...)))
+	faults := o.faults(own, func(option string) string { return option })
+	for i, fault := range faults {
+		faults[i] = fmt.Errorf("%w: %w", tasks.ErrInvalidConfig, fault)
+	}
+	return errors.Join(faults...)
+}
+
+// faults returns what is wrong with the options; at says where an option is.
+func (o *Options) faults(own bool, at func(option string) string) (faults []error) {
+	fault := func(option, format string, args ...any) {
+		faults = append(faults, fmt.Errorf("%s: %s", at(option), fmt.Sprintf(format, args...)))
 	}
 	if !own && o.URL != "" {
 		fault("url", "is for Open; New takes a pool")
@@ -71,7 +79,7 @@ func (o *Options) check(own bool) error {
 	if o.PollInterval < 0 || (o.PollInterval > 0 && o.PollInterval < time.Millisecond) || o.PollInterval > time.Hour {
 		fault("poll_interval", "is not within 1ms…1h: %v", o.PollInterval)
 	}
-	return errors.Join(faults...)
+	return faults
 }
 
 // checkSchema says what is wrong with the name of a schema.

@@ -27,7 +27,7 @@ func configure(s tasks.Settings) (tasks.Opener, error) {
 		o.URL = u.String()
 	}
 	if errors.Join(faults...) == nil {
-		faults = append(faults, o.check(true))
+		faults = append(faults, o.faults(true, s.At)...)
 	}
 	if err := errors.Join(faults...); err != nil {
 		return nil, err

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"slices"
-	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -13,47 +12,24 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/sideman-go/sideman/backends/redis"
+	"github.com/sideman-go/sideman/internal/testserver"
 	"github.com/sideman-go/sideman/tasks"
 )
 
 // serverURL returns the server to test with.
 func serverURL(tb testing.TB) string {
 	tb.Helper()
-	url := os.Getenv("TASKS_TEST_REDIS_URL")
-	if url != "" {
-		return url
-	}
-	const how = "TASKS_TEST_REDIS_URL isn't set: run redis-server --port 6390 --appendonly yes, and set it to redis://127.0.0.1:6390/0"
-	if slices.Contains(strings.FieldsFunc(os.Getenv("TASKS_TEST_REQUIRE"), func(r rune) bool { return r == ',' || r == ' ' }), "redis") {
-		tb.Fatal(how)
-	}
-	tb.Skip(how)
-	return ""
+	return testserver.URL(tb, testserver.Redis)
 }
 
 // namespaces makes prefixes that no other run of the tests has.
 var namespaces atomic.Uint64
 
-// cleaner is what freshNamespace needs of a test.
-type cleaner interface {
-	Helper()
-	Cleanup(func())
-	Logf(format string, args ...any)
-}
-
 // freshNamespace returns a namespace, and deletes what is in it when the test ends.
-func freshNamespace(t cleaner, url string) string {
+func freshNamespace(t testserver.T, url string) string {
 	t.Helper()
 	namespace := fmt.Sprintf("test-%d-%d-%d", os.Getpid(), time.Now().UnixNano(), namespaces.Add(1))
-	t.Cleanup(func() {
-		c := rawClient(url)
-		defer c.Close()
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-		defer cancel()
-		for it := c.Scan(ctx, 0, "{"+namespace+":*", 1000).Iterator(); it.Next(ctx); {
-			_ = c.Unlink(ctx, it.Val())
-		}
-	})
+	testserver.DropNamespace(t, url, namespace)
 	return namespace
 }
 

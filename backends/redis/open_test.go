@@ -25,7 +25,8 @@ func TestDriver(t *testing.T) {
 		{tasks.BackendConfig{Backend: "redis", Options: []byte(`{"url":"http://h"}`)}, "scheme"},
 		{tasks.BackendConfig{Backend: "redis", Options: []byte(`{"url":"redis://u:se#cret@h"}`)}, "not a URL"},
 		{tasks.BackendConfig{Backend: "redis", Options: []byte(`{"master":"m"}`)}, "addrs"},
-		{tasks.BackendConfig{Backend: "redis", Options: []byte(`{"addrs":["a:1","b:1"],"db":2}`)}, "db"},
+		{tasks.BackendConfig{Backend: "redis", Options: []byte(`{"addrs":["a:1","b:1"],"db":2}`)}, "\ndefault.options.db: "},
+		{tasks.BackendConfig{URL: "redis://:se%2Fcret@h/x"}, "\ndefault.url: "},
 	} {
 		err := tasks.NewApp().Open(t.Context(), tasks.Config{"default": c.cfg}, tasks.Drivers{redis.Driver()})
 		if !errors.Is(err, tasks.ErrInvalidConfig) || !strings.Contains(fmt.Sprint(err), c.text) {

@@ -68,9 +68,17 @@ type Options struct {
 
 // check returns every fault of the options, joined.
 func (o *Options) check(own bool) error {
-	var faults []error
-	fault := func(field, format string, args ...any) {
-		faults = append(faults, fmt.Errorf("%w: %s: %s", tasks.ErrInvalidConfig, field, fmt.Sprintf(format, args...)))
+	faults := o.faults(own, func(option string) string { return option })
+	for i, fault := range faults {
+		faults[i] = fmt.Errorf("%w: %w", tasks.ErrInvalidConfig, fault)
+	}
+	return errors.Join(faults...)
+}
+
+// faults returns what is wrong with the options; at says where an option is.
+func (o *Options) faults(own bool, at func(option string) string) (faults []error) {
+	fault := func(option, format string, args ...any) {
+		faults = append(faults, fmt.Errorf("%s: %s", at(option), fmt.Sprintf(format, args...)))
 	}
 	switch {
 	case strings.ContainsAny(o.Namespace, "{}"):
@@ -86,7 +94,7 @@ func (o *Options) check(own bool) error {
 			o.SentinelUsername != "" || o.SentinelPassword != "" || o.TLS || o.PoolSize != 0 || o.Timeout != 0 {
 			fault("url", "what concerns the connection is for Open; New takes a client that has it")
 		}
-		return errors.Join(faults...)
+		return faults
 	}
 	if o.URL != "" {
 		if u, err := url.Parse(o.URL); err != nil {
@@ -114,7 +122,7 @@ func (o *Options) check(own bool) error {
 	if o.Timeout < 0 {
 		fault("timeout", "is negative: %v", o.Timeout)
 	}
-	return errors.Join(faults...)
+	return faults
 }
 
 func (o *Options) namespace() string {

@@ -1,86 +1,77 @@
 package main
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
-	"image"
-	_ "image/gif"  // decoders register themselves with package image
-	_ "image/jpeg" // (the standard library's way, not ours)
-	_ "image/png"
 	"io"
 	"io/fs"
 	"net/http"
 	"os"
 	"path/filepath"
 	"time"
-	"unicode/utf8"
-
-	"go.etcd.io/bbolt"
 
 	"github.com/sideman-go/sideman/backends/bolt"
+	"github.com/sideman-go/sideman/examples/configfile"
 	"github.com/sideman-go/sideman/tasks"
 	"github.com/sideman-go/sideman/worker"
 )
 
 // service is what the handlers and the tasks share.
 type service struct {
+	options
+
 	app     *tasks.App
-	db      *bbolt.DB // the tasks' file has the service's own rows too
-	uploads string
-	slow    time.Duration
+	signups signups // the service's own rows
+	uploads string  // a folder that all processes of the service see
 
 	analyse *tasks.Task[string, Analysis]
 	welcome *tasks.Task[string, string]
 }
 
-// Analysis is what the task finds out about an upload.
-type Analysis struct {
-	Kind   string `json:"kind"` // "image", "text" or "binary"
-	Bytes  int    `json:"bytes"`
-	SHA256 string `json:"sha256"`
-	// Of images:
-	Format string `json:"format,omitempty"`
-	Width  int    `json:"width,omitempty"`
-	Height int    `json:"height,omitempty"`
-	// Mean is the mean brightness of an image, 0 to 255.
-	Mean int `json:"mean,omitempty"`
-	// Of texts:
-	Lines int `json:"lines,omitempty"`
-	Words int `json:"words,omitempty"`
-}
-
-var signups = []byte("signups")
-
-func open(ctx context.Context, data string, slow time.Duration) (*service, error) {
-	uploads := filepath.Join(data, "uploads")
-	if err := os.MkdirAll(uploads, 0o750); err != nil {
-		return nil, err
-	}
-	backend, err := bolt.Open(ctx, bolt.Options{Path: filepath.Join(data, "tasks.db")})
-	if err != nil {
-		return nil, err
-	}
-	s := &service{app: tasks.NewApp(), db: backend.DB(), uploads: uploads, slow: slow}
-	if err := s.app.Use(tasks.DefaultAlias, backend); err != nil {
-		return nil, errors.Join(err, backend.Close(ctx))
-	}
+// open makes a service on the backend that the flags choose; without them it's a bolt file
+// in the data folder.
+func open(ctx context.Context, flags *configfile.Flags, o options) (*service, error) {
+	s := &service{app: tasks.NewApp(), uploads: filepath.Join(o.data, "uploads"), options: o}
 	// An attempt that is cut off by a kill counts, so there must be more than one.
 	s.analyse = tasks.Define(s.app, "analyse_upload", s.analyseUpload,
 		tasks.MaxAttempts(10), tasks.Backoff(tasks.Exponential(100*time.Millisecond, 5*time.Second)), tasks.Timeout(time.Minute))
 	s.welcome = tasks.Define(s.app, "welcome", s.sendWelcome, tasks.MaxAttempts(10))
-	err = s.db.Update(func(tx *bbolt.Tx) error {
-		_, err := tx.CreateBucketIfNotExists(signups)
-		return err
-	})
-	if err := errors.Join(err, s.app.Validate()); err != nil {
+
+	if err := os.MkdirAll(s.uploads, 0o750); err != nil {
+		return nil, err
+	}
+	path, err := json.Marshal(bolt.Options{Path: filepath.Join(o.data, "tasks.db")})
+	if err != nil {
+		return nil, err
+	}
+	inFolder := tasks.Config{tasks.DefaultAlias: {Backend: "bolt", Options: path}}
+	if err := flags.Open(ctx, s.app, inFolder); err != nil {
+		return nil, err
+	}
+	if err := s.begin(ctx); err != nil {
 		return nil, errors.Join(err, s.close(ctx))
 	}
 	return s, nil
+}
+
+// begin looks at what the backend can do, and opens the rows that are beside its tasks.
+func (s *service) begin(ctx context.Context) error {
+	backend, err := s.app.Backend(tasks.DefaultAlias)
+	if err != nil {
+		return err
+	}
+	if s.signups, err = openSignups(ctx, backend); err != nil {
+		return err
+	}
+	if s.role != roleBoth && !backend.Capabilities().Has(tasks.CapShared) {
+		return fmt.Errorf("%w: -role %s is for several processes, and the backend's file is locked by one; "+
+			"leave -role out, or take PostgreSQL: -config %s", tasks.ErrUnsupported, s.role, exampleConfig)
+	}
+	return nil
 }
 
 // close ends the App, also when ctx has ended, as it has when the service stops.
@@ -92,7 +83,7 @@ func (s *service) close(ctx context.Context) error {
 
 // work runs the tasks until ctx ends.
 func (s *service) work(ctx context.Context) error {
-	return worker.New(s.app, worker.Options{Concurrency: 4}).Run(ctx)
+	return worker.New(s.app, worker.Options{Concurrency: 4, Lease: s.lease}).Run(ctx)
 }
 
 // save stores an upload and returns its key. It is complete when the key is given
@@ -134,73 +125,20 @@ func (s *service) analyseUpload(ctx context.Context, key string) (Analysis, erro
 	return analyse(content)
 }
 
-func analyse(content []byte) (Analysis, error) {
-	sum := sha256.Sum256(content)
-	a := Analysis{Kind: "binary", Bytes: len(content), SHA256: hex.EncodeToString(sum[:])}
-	switch img, format, err := image.Decode(bytes.NewReader(content)); {
-	case err == nil:
-		a.Kind, a.Format = "image", format
-		a.Width, a.Height = img.Bounds().Dx(), img.Bounds().Dy()
-		a.Mean = brightness(img)
-	case !errors.Is(err, image.ErrFormat):
-		return a, tasks.NoRetry(fmt.Errorf("a damaged image: %w", err))
-	case utf8.Valid(content):
-		a.Kind = "text"
-		a.Lines = bytes.Count(content, []byte("\n"))
-		words := bufio.NewScanner(bytes.NewReader(content))
-		words.Buffer(nil, max(len(content), bufio.MaxScanTokenSize))
-		words.Split(bufio.ScanWords)
-		for words.Scan() {
-			a.Words++
-		}
-		return a, words.Err()
-	}
-	return a, nil
-}
-
-func brightness(img image.Image) int {
-	b := img.Bounds()
-	var sum, n uint64
-	for y := b.Min.Y; y < b.Max.Y; y++ {
-		for x := b.Min.X; x < b.Max.X; x++ {
-			r, g, bl, _ := img.At(x, y).RGBA()
-			sum += uint64(299*r+587*g+114*bl) / 1000 >> 8
-			n++
-		}
-	}
-	if n == 0 {
-		return 0
-	}
-	return int(sum / n)
-}
-
 // sendWelcome is the task behind POST /signups. A real one would send a mail; this
 // one marks the row, which it may do twice without harm.
 func (s *service) sendWelcome(ctx context.Context, email string) (string, error) {
-	return "welcomed " + email, s.db.Update(func(tx *bbolt.Tx) error {
-		if tx.Bucket(signups).Get([]byte(email)) == nil {
-			return tasks.NoRetry(fmt.Errorf("no sign-up of %s", email))
-		}
-		return tx.Bucket(signups).Put([]byte(email), []byte("welcomed"))
-	})
+	err := s.signups.welcomed(ctx, email)
+	if errors.Is(err, errNoSignup) {
+		return "", tasks.NoRetry(err)
+	}
+	return "welcomed " + email, err
 }
 
-// signUp writes the row and the task in one transaction: tip 2 of Django's guide.
-func (s *service) signUp(ctx context.Context, email string) (res *tasks.Result[string], err error) {
-	err = s.db.Update(func(tx *bbolt.Tx) error {
-		if tx.Bucket(signups).Get([]byte(email)) != nil {
-			return errExists
-		}
-		if err := tx.Bucket(signups).Put([]byte(email), []byte("new")); err != nil {
-			return err
-		}
-		res, err = bolt.EnqueueTx(ctx, tx, s.welcome.With(email))
-		return err
-	})
-	return res, err
+// signUp stores the row and the task in one transaction: tip 2 of Django's guide.
+func (s *service) signUp(ctx context.Context, email string) (*tasks.Result[string], error) {
+	return s.signups.add(ctx, email, s.welcome.With(email))
 }
-
-var errExists = errors.New("that e-mail address has signed up already")
 
 func (s *service) routes() http.Handler {
 	mux := http.NewServeMux()

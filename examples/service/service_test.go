@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"image"
@@ -13,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -29,16 +31,24 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// child is a running service.
+// child is a process of the service.
 type child struct {
 	cmd *exec.Cmd
-	url string
+	url string // of a web process
+	id  string // of a worker process
 }
 
+// start starts a service that is one process.
 func start(t *testing.T, data string, slow time.Duration) *child {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), os.Args[0], "-addr", "127.0.0.1:0", "-data", data, "-slow", slow.String())
-	cmd.Env = append(os.Environ(), "SERVICE_CHILD=1")
+	return launch(t, "", "-data", data, "-slow", slow.String())
+}
+
+// launch starts a process of the service and returns when it listens or, if it is a worker,
+// works.
+func launch(t *testing.T, server string, args ...string) *child {
+	t.Helper()
+	cmd := command(t, server, args...)
 	log, err := cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -48,21 +58,32 @@ func start(t *testing.T, data string, slow time.Duration) *child {
 	}
 	c := &child{cmd: cmd}
 	t.Cleanup(c.kill)
-	address := regexp.MustCompile(`address=(\S+)`)
+	started := regexp.MustCompile(`Listening address=(\S+)`)
+	if slices.Contains(args, roleWorker) {
+		started = regexp.MustCompile(`Starting worker worker_id=(\S+)`)
+	}
 	lines := bufio.NewScanner(log)
 	var seen strings.Builder
-	for lines.Scan() {
+	for c.id == "" && lines.Scan() {
 		fmt.Fprintln(&seen, lines.Text())
-		if m := address.FindStringSubmatch(lines.Text()); m != nil {
-			c.url = "http://" + m[1]
-			break
+		if m := started.FindStringSubmatch(lines.Text()); m != nil {
+			c.id, c.url = m[1], "http://"+m[1]
 		}
 	}
-	if c.url == "" {
+	if c.id == "" {
 		t.Fatalf("the service didn't start:\n%s", seen.String())
 	}
 	go io.Copy(io.Discard, log) //nolint:errcheck // ends with the process
 	return c
+}
+
+// command is a process of the service; a server is the URL of one that takes the place of its
+// configuration's.
+func command(t *testing.T, server string, args ...string) *exec.Cmd {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), os.Args[0], append([]string{"-addr", "127.0.0.1:0"}, args...)...)
+	cmd.Env = append(os.Environ(), "SERVICE_CHILD=1", "SERVICE_URL="+server)
+	return cmd
 }
 
 // kill is kill -9.
@@ -79,23 +100,28 @@ type answer struct {
 	Error    string          `json:"error"`
 }
 
-func (c *child) do(t *testing.T, method, path string, body []byte, want int) answer {
-	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), method, c.url+path, bytes.NewReader(body))
+// ask makes a request and returns the answer and its status code.
+func (c *child) ask(ctx context.Context, method, path string, body []byte) (a answer, code int, err error) {
+	req, err := http.NewRequestWithContext(ctx, method, c.url+path, bytes.NewReader(body))
 	if err != nil {
-		t.Fatal(err)
+		return a, 0, err
 	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		t.Fatal(err)
+		return a, 0, err
 	}
 	defer resp.Body.Close()
-	var a answer
-	if err := json.NewDecoder(resp.Body).Decode(&a); err != nil {
+	return a, resp.StatusCode, json.NewDecoder(resp.Body).Decode(&a)
+}
+
+func (c *child) do(t *testing.T, method, path string, body []byte, want int) answer {
+	t.Helper()
+	a, code, err := c.ask(t.Context(), method, path, body)
+	if err != nil {
 		t.Fatalf("%s %s: %v", method, path, err)
 	}
-	if resp.StatusCode != want {
-		t.Fatalf("%s %s: status %d, want %d (%s)", method, path, resp.StatusCode, want, a.Error)
+	if code != want {
+		t.Fatalf("%s %s: status %d, want %d (%s)", method, path, code, want, a.Error)
 	}
 	return a
 }

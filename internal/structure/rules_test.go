@@ -36,6 +36,12 @@ var rules = []rule{
 		reason: "the core uses internal, so what internal imports the core imports",
 	},
 	{
+		pkg:      "internal/testserver",
+		external: []string{"github.com/jackc/pgx/v5", "github.com/redis/go-redis/v9"},
+		testing:  true,
+		reason:   "only tests import it, and it cleans up after them",
+	},
+	{
 		pkg:    "worker/...",
 		allow:  []string{"tasks/...", "internal/...", "worker/..."},
 		reason: "the worker runs on any backend, also on those that don't exist yet",

@@ -1,0 +1,64 @@
+package testserver
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/redis/go-redis/v9"
+)
+
+// T is the part of a test that cleaning up needs, whatever runs the test.
+type T interface {
+	Helper()
+	Cleanup(f func())
+	Errorf(format string, args ...any)
+}
+
+// cleanTime is how long cleaning up may take.
+const cleanTime = 20 * time.Second
+
+// DropSchema drops a schema of the PostgreSQL server, if it is there, at the end of the test.
+func DropSchema(t T, server, schema string) {
+	t.Helper()
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), cleanTime)
+		defer cancel()
+		conn, err := pgx.Connect(ctx, server)
+		if err != nil {
+			t.Errorf("dropping the schema: %v", err)
+			return
+		}
+		defer conn.Close(ctx)
+		// Whoever still uses it is left over from the test, and gets an error.
+		if _, err := conn.Exec(ctx, "SET client_min_messages = warning; DROP SCHEMA IF EXISTS "+pgx.Identifier{schema}.Sanitize()+" CASCADE"); err != nil {
+			t.Errorf("dropping the schema: %v", err)
+		}
+	})
+}
+
+// DropNamespace deletes what the Redis server has of a namespace at the end of the test.
+func DropNamespace(t T, server, namespace string) {
+	t.Helper()
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), cleanTime)
+		defer cancel()
+		o, err := redis.ParseURL(server)
+		if err != nil {
+			t.Errorf("the server to clean up isn't a URL of go-redis") // it may have a password in it
+			return
+		}
+		o.ContextTimeoutEnabled = true
+		c := redis.NewClient(o)
+		defer c.Close()
+		it := c.Scan(ctx, 0, "{"+namespace+":*", 1000).Iterator()
+		for it.Next(ctx) {
+			if err := c.Unlink(ctx, it.Val()).Err(); err != nil {
+				t.Errorf("deleting %q: %v", it.Val(), err)
+			}
+		}
+		if err := it.Err(); err != nil {
+			t.Errorf("deleting the namespace: %v", err)
+		}
+	})
+}

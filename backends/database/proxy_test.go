@@ -5,17 +5,16 @@ import (
 	"net"
 	"net/url"
 	"sync"
+	"testing"
 )
 
-// proxy stands between a backend and its server, and can stop passing bytes on, as a
-// network that drops every packet does, or cut every connection and take no new ones.
+// proxy stands between a backend and its server, and can cut every connection and take no new
+// ones, or drop what comes over one of them. The suite's faults are in conformance/containers.
 type proxy struct {
 	listener net.Listener
 	to       string
 
 	mu      sync.Mutex
-	passing *sync.Cond
-	paused  bool
 	refuse  bool
 	closed  bool
 	conns   map[net.Conn]struct{}
@@ -24,31 +23,29 @@ type proxy struct {
 }
 
 // newProxy returns a proxy to the server of a URL, and the URL through it.
-func newProxy(t cleaner, server string) (*proxy, string) {
-	t.Helper()
+func newProxy(tb testing.TB, server string) (*proxy, string) {
+	tb.Helper()
 	u, err := url.Parse(server)
 	if err != nil {
-		t.Fatalf("%v", err)
+		tb.Fatalf("%v", err)
 	}
 	l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
-		t.Fatalf("%v", err)
+		tb.Fatalf("%v", err)
 	}
 	host := u.Host
 	if u.Port() == "" {
 		host = net.JoinHostPort(u.Hostname(), "5432")
 	}
 	p := &proxy{listener: l, to: host, conns: make(map[net.Conn]struct{}), clients: make(map[int]net.Conn), stopped: make(map[net.Conn]bool)}
-	p.passing = sync.NewCond(&p.mu)
 	var done sync.WaitGroup
 	done.Go(func() { p.accept(&done) })
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		p.mu.Lock()
 		p.closed = true
 		p.mu.Unlock()
 		_ = l.Close()
 		p.cut()
-		p.resume()
 		done.Wait()
 	})
 	u.Host = l.Addr().String()
@@ -69,7 +66,6 @@ func (p *proxy) accept(done *sync.WaitGroup) {
 			continue
 		}
 		done.Go(func() {
-			p.wait(in)
 			out, err := new(net.Dialer).DialContext(context.Background(), "tcp", p.to)
 			if err != nil {
 				_ = in.Close()
@@ -96,7 +92,7 @@ func (p *proxy) pass(from, to, client net.Conn) {
 	buf := make([]byte, 32<<10)
 	for {
 		n, err := from.Read(buf)
-		if p.wait(client) {
+		if p.drops(client) {
 			n = 0
 		}
 		if n > 0 {
@@ -110,27 +106,11 @@ func (p *proxy) pass(from, to, client net.Conn) {
 	}
 }
 
-// wait returns when bytes pass, or that they are to be dropped.
-func (p *proxy) wait(client net.Conn) (drop bool) {
+// drops reports whether what comes over a connection is to be dropped.
+func (p *proxy) drops(client net.Conn) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for p.paused {
-		p.passing.Wait()
-	}
 	return p.stopped[client]
-}
-
-func (p *proxy) pause() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.paused = true
-}
-
-func (p *proxy) resume() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.paused = false
-	p.passing.Broadcast()
 }
 
 // setRefuse says whether new connections are refused.

@@ -71,7 +71,7 @@ func (k Kind) spec() spec {
 			// Images differ in their entrypoints, and in who it runs as, which must not be root.
 			entrypoint: []string{"pgbouncer", bouncerIni},
 			user:       "65534:65534",
-			stop:       "SIGQUIT", // SIGINT and SIGTERM may wait for clients, depending on the version
+			stop:       "SIGKILL", // any other may wait for clients, depending on the version
 		}
 	case Redis:
 		return spec{

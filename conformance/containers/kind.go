@@ -24,7 +24,7 @@ const (
 // restart them.
 const OwnServersEnv = "TASKS_TEST_OWN_SERVERS"
 
-// SmallDisk is a folder of each PostgreSQL container on a disk of its own, of 48 MB, which a
+// SmallDisk is a folder of each PostgreSQL container on a disk of its own, of 32 MB, which a
 // test can fill.
 const SmallDisk = "/small"
 
@@ -61,7 +61,7 @@ func (k Kind) spec() spec {
 			env:      map[string]string{"POSTGRES_PASSWORD": password},
 			cmd:      []string{"postgres", "-c", "max_connections=300"},
 			stop:     "SIGINT", // SIGTERM waits until all clients have left
-			tmpfs:    map[string]string{SmallDisk: "size=48m"},
+			tmpfs:    map[string]string{SmallDisk: "size=32m"},
 		}
 	case PgBouncer:
 		return spec{

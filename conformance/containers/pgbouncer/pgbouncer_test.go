@@ -1,10 +1,9 @@
-package database_test
+package pgbouncer_test
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -16,49 +15,36 @@ import (
 	"github.com/sideman-go/sideman/tasks"
 )
 
-// withParams returns a URL with more parameters, given as name and value by turns.
-func withParams(t conformance.T, link string, params ...string) string {
-	t.Helper()
-	u, err := url.Parse(link)
-	if err != nil {
-		t.Fatalf("%v", err)
-	}
-	q := u.Query()
-	for i := 0; i < len(params); i += 2 {
-		q.Set(params[i], params[i+1])
-	}
-	u.RawQuery = q.Encode()
-	return u.String()
-}
-
-// TestBehindPgBouncer runs the suite through PgBouncer in transaction mode, with what that
-// takes: polling, the simple protocol, and a pool of one connection, which is enough.
-func TestBehindPgBouncer(t *testing.T) {
+// TestConformance runs the suite through PgBouncer in transaction mode, with what that takes:
+// polling, the simple protocol, and a pool of one connection, which is enough. What is cut off and
+// killed is PgBouncer.
+func TestConformance(t *testing.T) {
 	s := server.Get(t)
 	bouncer := s.GetPgBouncer(t)
+	all := bouncer.Faults()
 	conformance.Run(t, conformance.Config{
 		Open: func(t conformance.T) conformance.Store {
 			o := database.Options{
-				URL:    withParams(t, bouncer.URL(), "default_query_exec_mode", "simple_protocol", "pool_max_conns", "1"),
-				Schema: newSchema(t, s), Migrate: true, PollOnly: true, PollInterval: 50 * time.Millisecond,
+				URL:    containers.WithParams(t, bouncer.URL(), "default_query_exec_mode", "simple_protocol", "pool_max_conns", "1"),
+				Schema: s.NewSchema(t), Migrate: true, PollOnly: true, PollInterval: 50 * time.Millisecond,
 			}
 			return conformance.StoreFunc(func(ctx context.Context) (tasks.Backend, error) {
 				return conformance.Opened(database.Open(ctx, o))
 			})
 		},
-		Faults: bouncer.Faults(),
+		Faults: conformance.Faults{Cut: all.Cut, Kill: all.Kill}, // the rest is on the server itself
 		Timing: conformance.Timing{Late: 300 * time.Millisecond},
 	})
 }
 
-// TestPgBouncerForgotten has programs that don't know of PgBouncer. They must be told what to
+// TestForgotten has programs that don't know of PgBouncer. They must be told what to
 // set, by errors and by Check, and none may hang.
-func TestPgBouncerForgotten(t *testing.T) {
+func TestForgotten(t *testing.T) {
 	s := server.Get(t)
 	bouncer := s.GetPgBouncer(t)
 	open := func(t *testing.T, o database.Options, params ...string) *database.Backend {
 		t.Helper()
-		o.URL = withParams(t, bouncer.URL(), params...)
+		o.URL = containers.WithParams(t, bouncer.URL(), params...)
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		defer cancel()
 		b, err := database.Open(ctx, o)
@@ -92,7 +78,7 @@ func TestPgBouncerForgotten(t *testing.T) {
 	}
 
 	t.Run("Prepared", func(t *testing.T) {
-		o := database.Options{Schema: newSchema(t, s), PollOnly: true}
+		o := database.Options{Schema: s.NewSchema(t), PollOnly: true}
 		migrate(t, s, o.Schema)
 		clients := []*database.Backend{open(t, o), open(t, o)}
 		var refused error
@@ -115,14 +101,14 @@ func TestPgBouncerForgotten(t *testing.T) {
 		}
 		finds(t, clients[0], "database.E009")
 		finds(t, clients[1], "database.E009")
-		if _, err := database.Open(t.Context(), database.Options{URL: bouncer.URL(), Schema: newSchema(t, s), Migrate: true}); err != nil &&
+		if _, err := database.Open(t.Context(), database.Options{URL: bouncer.URL(), Schema: s.NewSchema(t), Migrate: true}); err != nil &&
 			!strings.Contains(err.Error(), "default_query_exec_mode=simple_protocol") {
 			t.Errorf("Open with migrate: got %v, want what to set", err)
 		}
 	})
 
 	t.Run("Listen", func(t *testing.T) {
-		o := database.Options{Schema: newSchema(t, s), PollInterval: 200 * time.Millisecond}
+		o := database.Options{Schema: s.NewSchema(t), PollInterval: 200 * time.Millisecond}
 		migrate(t, s, o.Schema)
 		b := open(t, o, "default_query_exec_mode", "simple_protocol")
 		finds(t, b, "database.W004")

@@ -1,7 +1,9 @@
 package database_test
 
 import (
+	"bytes"
 	"context"
+	"maps"
 	"net"
 	"net/url"
 	"sync"
@@ -18,7 +20,7 @@ type proxy struct {
 	refuse  bool
 	closed  bool
 	conns   map[net.Conn]struct{}
-	clients map[int]net.Conn  // the client's end by the port that the server sees
+	listens map[net.Conn]bool // by the client's end: it has sent a LISTEN
 	stopped map[net.Conn]bool // by the client's end: what comes is dropped
 }
 
@@ -37,7 +39,7 @@ func newProxy(tb testing.TB, server string) (*proxy, string) {
 	if u.Port() == "" {
 		host = net.JoinHostPort(u.Hostname(), "5432")
 	}
-	p := &proxy{listener: l, to: host, conns: make(map[net.Conn]struct{}), clients: make(map[int]net.Conn), stopped: make(map[net.Conn]bool)}
+	p := &proxy{listener: l, to: host, conns: make(map[net.Conn]struct{}), listens: make(map[net.Conn]bool), stopped: make(map[net.Conn]bool)}
 	var done sync.WaitGroup
 	done.Go(func() { p.accept(&done) })
 	tb.Cleanup(func() {
@@ -73,7 +75,6 @@ func (p *proxy) accept(done *sync.WaitGroup) {
 			}
 			p.mu.Lock()
 			p.conns[in], p.conns[out] = struct{}{}, struct{}{}
-			p.clients[out.LocalAddr().(*net.TCPAddr).Port] = in
 			p.mu.Unlock()
 			done.Go(func() { p.pass(in, out, in) })
 			p.pass(out, in, in)
@@ -92,7 +93,7 @@ func (p *proxy) pass(from, to, client net.Conn) {
 	buf := make([]byte, 32<<10)
 	for {
 		n, err := from.Read(buf)
-		if p.drops(client) {
+		if p.drops(client, buf[:n]) {
 			n = 0
 		}
 		if n > 0 {
@@ -106,10 +107,13 @@ func (p *proxy) pass(from, to, client net.Conn) {
 	}
 }
 
-// drops reports whether what comes over a connection is to be dropped.
-func (p *proxy) drops(client net.Conn) bool {
+// drops takes note of what comes over a connection, and reports whether it is to be dropped.
+func (p *proxy) drops(client net.Conn, data []byte) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if bytes.Contains(data, []byte("LISTEN ")) {
+		p.listens[client] = true
+	}
 	return p.stopped[client]
 }
 
@@ -132,10 +136,9 @@ func (p *proxy) cut() {
 	}
 }
 
-// freeze stops the connection that the server knows by a port, as a firewall does that
-// has forgotten it.
-func (p *proxy) freeze(port int) {
+// freeze stops the connections that listen, as a firewall does that has forgotten them.
+func (p *proxy) freeze() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.stopped[p.clients[port]] = true
+	maps.Copy(p.stopped, p.listens)
 }

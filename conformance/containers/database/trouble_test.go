@@ -324,6 +324,36 @@ func TestTrouble(t *testing.T) {
 			stop()
 		})
 	}
+	t.Run("BackendsTerminated", func(t *testing.T) { backendsTerminated(t, s) })
+}
+
+// backendsTerminated ends the server's processes whenever the worker has got on a bit, also between
+// a statement and its reply.
+func backendsTerminated(t *testing.T, s *containers.Server) {
+	t.Helper()
+	w := newSite(t, s, "postgres")
+	const n = 2000
+	calls := make([]tasks.Call, n)
+	for i := range calls {
+		calls[i] = w.task.With(i)
+	}
+	if _, err := w.app.EnqueueMany(t.Context(), calls...); err != nil {
+		t.Fatal(err)
+	}
+	w.open()
+	stop := w.work()
+	times := 0
+	for done := 0; done < n*3/4; times++ {
+		before := done
+		w.eventually("it goes on", func() bool { done, _ = w.successful(); return done > before })
+		w.terminate()
+	}
+	if times < 3 {
+		t.Errorf("all was over after %d times, too soon to tell", times)
+	}
+	w.wantAll(n)
+	stop()
+	t.Logf("ended its connections %d times", times)
 }
 
 // wantRefused enqueues until that fails, which must be as it should. It returns what was

@@ -212,7 +212,7 @@ func ignore(func(...any) error) error { return nil }
 // sqlQuarantine takes records that can't be decoded out of the way. In: $1 the ids, $2
 // the key of the claim that came upon them.
 const sqlQuarantine = `UPDATE @.tasks t SET status = 9, until = NULL, token = NULL
-WHERE t.id = ANY ($1::text[]) AND t.status = 1 AND t.token = <token $2>`
+WHERE t.id = ANY ($1::text[]) AND <running> AND t.token = <token $2>`
 
 // sqlQuarantineOverdue does the same for a sweep, which has come upon them. In: $1 the ids.
 const sqlQuarantineOverdue = `UPDATE @.tasks SET status = 9, until = NULL, token = NULL

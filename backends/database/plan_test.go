@@ -80,3 +80,54 @@ func TestLeasesAreLookedUpById(t *testing.T) {
 		})
 	}
 }
+
+// While somebody has an old snapshot, the server keeps the entries of what is claimed already in
+// the index, and a claim has to step over all of them: once, and not in each of its parts.
+func TestClaimStepsOverTheDeadOnce(t *testing.T) {
+	const n = 3000
+	server := serverURL(t)
+	b, err := database.Open(t.Context(), database.Options{URL: server, Schema: newSchema(t, server), Migrate: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := pgx.Connect(t.Context(), server)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.Background())
+	old, err := newPool(t, server).BeginTx(t.Context(), pgx.TxOptions{IsoLevel: pgx.RepeatableRead})
+	if err == nil {
+		_, err = old.Exec(t.Context(), "SELECT count(*) FROM pg_class")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = old.Rollback(context.Background()) }()
+	recs := make([]*tasks.Record, n)
+	for i := range recs {
+		recs[i] = rec()
+	}
+	enqueue(t, b, recs...)
+	if got := claim(t, b, n, "default"); len(got) != n { // reads each twice: to share out, and to lock
+		t.Fatalf("claimed %d, want %d", len(got), n)
+	}
+	enqueue(t, b, rec())
+	if got := claim(t, b, 1, "default"); len(got) != 1 {
+		t.Fatalf("claimed %d, want 1", len(got))
+	}
+	// A connection that ends tells the server what it did.
+	if err := b.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	var read int64
+	eventually(t, 10*time.Second, "the server's counts are there", func() bool {
+		err := conn.QueryRow(t.Context(), "SELECT idx_tup_read FROM pg_stat_all_indexes WHERE schemaname = $1 AND indexrelname = 'tasks_ready'", b.Schema()).Scan(&read)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return read >= 3*n
+	})
+	if read > 3*n+n/2 {
+		t.Errorf("the server has read %d entries of the index, want that the last claim steps over the %d dead ones once", read, n)
+	}
+}

@@ -38,7 +38,7 @@ SERVERS ?= 1
 WITH_SERVERS = TASKS_TEST_SERVERS=1 go run ./conformance/containers/cmd/with-servers
 
 .PHONY: images
-images: ## Get or build the images of PostgreSQL and Redis that the tests run
+images: ## Get or build the images of PostgreSQL, PgBouncer and Redis that the tests run
 	@conformance/containers/image/get.sh
 
 .PHONY: servers

@@ -115,7 +115,7 @@ func (b *Backend) acquire(ctx context.Context) (*pgxpool.Conn, error) {
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
 	}
-	return nil, unavailable(err)
+	return nil, unavailable(hinted(err))
 }
 
 // outcomeGrace is how much longer a write that is in flight goes on when its ctx has

@@ -18,9 +18,11 @@ const (
 	findReadOnly    = "database.E006"
 	findRights      = "database.E007"
 	findDamaged     = "database.E008"
+	findUnprepared  = "database.E009"
 	findAhead       = "database.W001"
 	findNoSync      = "database.W002"
 	findEncoding    = "database.W003"
+	findUnheard     = "database.W004"
 )
 
 // oldest is the oldest server that is supported.
@@ -57,6 +59,8 @@ func (b *Backend) Check(ctx context.Context) []tasks.Finding {
 		switch {
 		case errors.Is(err, tasks.ErrClosed):
 			add(findClosed, tasks.LevelError, "open it again", "the backend is closed")
+		case unprepared(err):
+			add(findUnprepared, tasks.LevelError, poolerHint, "a pooler in transaction mode is in between, and it keeps no prepared statements: calls fail now and then: %v", err)
 		default:
 			add(findUnreachable, tasks.LevelError, "see that the server runs and can be reached from here",
 				"the server can't be asked: %v", err)
@@ -76,6 +80,14 @@ func (b *Backend) Check(ctx context.Context) []tasks.Finding {
 	})
 	if err != nil {
 		return failed(err)
+	}
+	pooled, err := b.pooled(ctx)
+	if err != nil {
+		return failed(err)
+	}
+	if pooled && !b.opts.PollOnly {
+		add(findUnheard, tasks.LevelWarning, "set poll_only, or connect to the server itself",
+			"a pooler in transaction mode is in between, through which LISTEN hears nothing: workers find work only by looking, every %v", b.opts.pollInterval())
 	}
 	if version < oldest {
 		add(findOld, tasks.LevelError, "upgrade the server", "PostgreSQL %s is older than 14, the oldest that is supported", name)

@@ -25,16 +25,21 @@ const (
 	queuesSome = `queue(name) AS (SELECT DISTINCT q.name COLLATE "C" FROM unnest($1::text[]) q(name))`
 )
 
-// levels makes the table level(queue, priority) of the priorities in use in queues that
-// aren't left out ($2) or paused, by going from one to the next in the index.
-const levels = `level(queue, priority) AS (
-	SELECT q.name, (SELECT t.priority FROM @.tasks t WHERE t.status = 0 AND t.queue = q.name ORDER BY t.priority DESC LIMIT 1)
-	FROM queue q
+// levels makes the table level(queue, priority, first) of the priorities in use in queues that
+// aren't left out ($2) or paused, with the earliest due of each, by going from one to the next in the
+// index. first is where to begin in a level: before it there may be any number of entries of records
+// that are claimed or finished already, which the server can't clean up while somebody, anywhere
+// in the database, has a snapshot from before. They are walked once for each statement, here.
+const levels = `level(queue, priority, first) AS (
+	SELECT q.name, h.priority, h.due FROM queue q CROSS JOIN LATERAL (
+		SELECT t.priority, t.due FROM @.tasks t WHERE t.status = 0 AND t.queue = q.name ORDER BY t.priority DESC, t.due, t.id LIMIT 1
+	) h
 	WHERE q.name IS NOT NULL AND q.name <> ALL ($2::text[]) AND NOT EXISTS (SELECT FROM @.paused p WHERE p.queue = q.name)
 	UNION ALL
-	SELECT l.queue, (SELECT t.priority FROM @.tasks t
-		WHERE t.status = 0 AND t.queue = l.queue AND t.priority < l.priority ORDER BY t.priority DESC LIMIT 1)
-	FROM level l WHERE l.priority IS NOT NULL
+	SELECT l.queue, h.priority, h.due FROM level l CROSS JOIN LATERAL (
+		SELECT t.priority, t.due FROM @.tasks t
+		WHERE t.status = 0 AND t.queue = l.queue AND t.priority < l.priority ORDER BY t.priority DESC, t.due, t.id LIMIT 1
+	) h
 )`
 
 // tokenOf is the token of the lease that a claim gives on a record: made of a key that is
@@ -57,21 +62,20 @@ const tokenOf = `substring(sha256($N::bytea || convert_to(t.id, 'UTF8')) FOR 16)
 // Nothing that is deferred is looked at: a level ends where due is in the future.
 const sqlClaim = `WITH RECURSIVE <queues>, <levels>,
 head AS MATERIALIZED (
-	SELECT l.queue, l.priority
+	SELECT l.queue, l.priority, l.first
 	FROM level l CROSS JOIN LATERAL (
 		SELECT t.due, t.id FROM @.tasks t
-		WHERE t.status = 0 AND t.queue = l.queue AND t.priority = l.priority AND t.due <= <now>
+		WHERE t.status = 0 AND t.queue = l.queue AND t.priority = l.priority AND t.due >= l.first AND t.due <= <now>
 		ORDER BY t.due, t.id LIMIT $3::int8
 	) c
-	WHERE l.priority IS NOT NULL
 	ORDER BY l.priority DESC, c.due, c.id LIMIT $3::int8
 ),
-share AS (SELECT h.queue, h.priority, count(*) AS n FROM head h GROUP BY h.queue, h.priority),
+share AS (SELECT h.queue, h.priority, h.first, count(*) AS n FROM head h GROUP BY h.queue, h.priority, h.first),
 taken AS MATERIALIZED (
 	SELECT c.id, c.expired
 	FROM share s CROSS JOIN LATERAL (
 		SELECT t.id, (t.attempts = 0 AND t.expires_at IS NOT NULL AND t.expires_at <= <now>) AS expired FROM @.tasks t
-		WHERE t.status = 0 AND t.queue = s.queue AND t.priority = s.priority AND t.due <= <now>
+		WHERE t.status = 0 AND t.queue = s.queue AND t.priority = s.priority AND t.due >= s.first AND t.due <= <now>
 		ORDER BY t.due, t.id LIMIT s.n FOR UPDATE SKIP LOCKED
 	) c
 ),
@@ -212,7 +216,7 @@ func ignore(func(...any) error) error { return nil }
 // sqlQuarantine takes records that can't be decoded out of the way. In: $1 the ids, $2
 // the key of the claim that came upon them.
 const sqlQuarantine = `UPDATE @.tasks t SET status = 9, until = NULL, token = NULL
-WHERE t.id = ANY ($1::text[]) AND t.status = 1 AND t.token = <token $2>`
+WHERE t.id = ANY ($1::text[]) AND <running> AND t.token = <token $2>`
 
 // sqlQuarantineOverdue does the same for a sweep, which has come upon them. In: $1 the ids.
 const sqlQuarantineOverdue = `UPDATE @.tasks SET status = 9, until = NULL, token = NULL

@@ -19,7 +19,9 @@
 // do. Besides SELECT, INSERT, UPDATE and DELETE on the tables nothing is needed to run.
 //
 // Behind PgBouncer in transaction mode, set poll_only=true and, as for every program that
-// uses pgx there, default_query_exec_mode=simple_protocol (or exec).
+// uses pgx there, default_query_exec_mode=simple_protocol (or exec). Without the first, nothing is
+// heard and idle workers find work only by looking; without the second, calls fail now and then
+// unless PgBouncer keeps prepared statements, which it can from 1.21 on. Check tells of both.
 //
 // # Capabilities
 //
@@ -86,7 +88,9 @@
 //   - database.E006: the server takes no writes: a standby, or read-only transactions.
 //   - database.E007: the user lacks rights on the tables.
 //   - database.E008: records that can't be decoded, and so aren't run.
+//   - database.E009: a pooler in transaction mode is in between, which keeps no prepared statements.
 //   - database.W001: the schema is of a newer version of this package.
 //   - database.W002: fsync or synchronous_commit is off: a crash loses tasks.
 //   - database.W003: the database's encoding isn't UTF8.
+//   - database.W004: a pooler in transaction mode is in between, and poll_only isn't set.
 package database

@@ -86,6 +86,9 @@ func writeError(ctx context.Context, err error) error {
 	return unavailable(hinted(err))
 }
 
+// poolerHint is what to do behind a pooler in transaction mode.
+const poolerHint = "behind a pooler in transaction mode set default_query_exec_mode=simple_protocol and poll_only"
+
 // hinted adds what to do about errors that most users meet once.
 func hinted(err error) error {
 	e, ok := errors.AsType[*pgconn.PgError](err)
@@ -99,9 +102,15 @@ func hinted(err error) error {
 	case "42703": // undefined column
 		hint = "the schema is of another version: call Migrator.Up"
 	case "25006": // read-only transaction
-		hint = "the server takes no writes: is it a standby?"
+		hint = "the server takes no writes: is it a standby, or is default_transaction_read_only on?"
+	case "53100": // disk full
+		hint = "the server's disk is full"
+	case "53300": // too many connections
+		hint = "the server's connections are used up: lower pool_max_conns, or raise max_connections"
+	case "57014": // query canceled
+		hint = "the server cut it off: is statement_timeout set too low for this user?"
 	case "26000", "42P05": // prepared statement missing, or there already
-		hint = "behind a pooler in transaction mode set default_query_exec_mode=simple_protocol and poll_only"
+		hint = poolerHint
 	default:
 		return err
 	}

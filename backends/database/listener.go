@@ -86,6 +86,11 @@ func (b *Backend) hearSession(ctx context.Context) {
 		case !silent || conn.IsClosed():
 			return
 		case ask(ctx, conn, "SELECT 1") != nil:
+			if b.own && ctx.Err() == nil {
+				// Whatever has silenced it has most likely silenced those of the pool, too, which
+				// would be found out one by one.
+				b.pool.Reset()
+			}
 			return
 		}
 	}

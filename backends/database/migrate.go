@@ -288,7 +288,7 @@ func migrateError(ctx context.Context, err error) error {
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case errors.As(err, &e) && judge(err) == faultAway && !strings.HasPrefix(e.Code, "08") && !strings.HasPrefix(e.Code, "5"):
-		return fmt.Errorf("database: migrating: %w", err) // such as missing rights: trying later doesn't help
+		return fmt.Errorf("database: migrating: %w", hinted(err)) // such as missing rights: trying later doesn't help
 	case errors.As(err, &e), pgconn.SafeToRetry(err):
 		return unavailable(err)
 	}

@@ -6,10 +6,16 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/sideman-go/sideman/tasks"
 )
+
+// goodbye is how long the server may take to close a connection that is being closed here.
+// pgx waits for fifteen seconds, in which one that is dead keeps its place in the pool, and keeps
+// Close waiting.
+const goodbye = time.Second
 
 // connectTimeout bounds one attempt to connect, unless the URL says otherwise.
 const connectTimeout = 10 * time.Second
@@ -82,6 +88,10 @@ func poolConfig(url string) (*pgxpool.Config, error) {
 	}
 	if cfg.PingTimeout == 0 {
 		cfg.PingTimeout = pingTimeout // for connections that were cut without a word while idle
+	}
+	cfg.BeforeClose = func(c *pgx.Conn) {
+		conn := c.PgConn().Conn()
+		time.AfterFunc(goodbye, func() { _ = conn.Close() })
 	}
 	if cfg.ConnConfig.RuntimeParams["application_name"] == "" {
 		cfg.ConnConfig.RuntimeParams["application_name"] = "sideman"

@@ -1,54 +1,53 @@
 package database_test
 
 import (
+	"bytes"
 	"context"
+	"maps"
 	"net"
 	"net/url"
 	"sync"
+	"testing"
 )
 
-// proxy stands between a backend and its server, and can stop passing bytes on, as a
-// network that drops every packet does, or cut every connection and take no new ones.
+// proxy stands between a backend and its server, and can cut every connection and take no new
+// ones, or drop what comes over one of them. The suite's faults are in conformance/containers.
 type proxy struct {
 	listener net.Listener
 	to       string
 
 	mu      sync.Mutex
-	passing *sync.Cond
-	paused  bool
 	refuse  bool
 	closed  bool
 	conns   map[net.Conn]struct{}
-	clients map[int]net.Conn  // the client's end by the port that the server sees
+	listens map[net.Conn]bool // by the client's end: it has sent a LISTEN
 	stopped map[net.Conn]bool // by the client's end: what comes is dropped
 }
 
 // newProxy returns a proxy to the server of a URL, and the URL through it.
-func newProxy(t cleaner, server string) (*proxy, string) {
-	t.Helper()
+func newProxy(tb testing.TB, server string) (*proxy, string) {
+	tb.Helper()
 	u, err := url.Parse(server)
 	if err != nil {
-		t.Fatalf("%v", err)
+		tb.Fatalf("%v", err)
 	}
 	l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
-		t.Fatalf("%v", err)
+		tb.Fatalf("%v", err)
 	}
 	host := u.Host
 	if u.Port() == "" {
 		host = net.JoinHostPort(u.Hostname(), "5432")
 	}
-	p := &proxy{listener: l, to: host, conns: make(map[net.Conn]struct{}), clients: make(map[int]net.Conn), stopped: make(map[net.Conn]bool)}
-	p.passing = sync.NewCond(&p.mu)
+	p := &proxy{listener: l, to: host, conns: make(map[net.Conn]struct{}), listens: make(map[net.Conn]bool), stopped: make(map[net.Conn]bool)}
 	var done sync.WaitGroup
 	done.Go(func() { p.accept(&done) })
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		p.mu.Lock()
 		p.closed = true
 		p.mu.Unlock()
 		_ = l.Close()
 		p.cut()
-		p.resume()
 		done.Wait()
 	})
 	u.Host = l.Addr().String()
@@ -69,7 +68,6 @@ func (p *proxy) accept(done *sync.WaitGroup) {
 			continue
 		}
 		done.Go(func() {
-			p.wait(in)
 			out, err := new(net.Dialer).DialContext(context.Background(), "tcp", p.to)
 			if err != nil {
 				_ = in.Close()
@@ -77,7 +75,6 @@ func (p *proxy) accept(done *sync.WaitGroup) {
 			}
 			p.mu.Lock()
 			p.conns[in], p.conns[out] = struct{}{}, struct{}{}
-			p.clients[out.LocalAddr().(*net.TCPAddr).Port] = in
 			p.mu.Unlock()
 			done.Go(func() { p.pass(in, out, in) })
 			p.pass(out, in, in)
@@ -96,7 +93,7 @@ func (p *proxy) pass(from, to, client net.Conn) {
 	buf := make([]byte, 32<<10)
 	for {
 		n, err := from.Read(buf)
-		if p.wait(client) {
+		if p.drops(client, buf[:n]) {
 			n = 0
 		}
 		if n > 0 {
@@ -110,27 +107,14 @@ func (p *proxy) pass(from, to, client net.Conn) {
 	}
 }
 
-// wait returns when bytes pass, or that they are to be dropped.
-func (p *proxy) wait(client net.Conn) (drop bool) {
+// drops takes note of what comes over a connection, and reports whether it is to be dropped.
+func (p *proxy) drops(client net.Conn, data []byte) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for p.paused {
-		p.passing.Wait()
+	if bytes.Contains(data, []byte("LISTEN ")) {
+		p.listens[client] = true
 	}
 	return p.stopped[client]
-}
-
-func (p *proxy) pause() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.paused = true
-}
-
-func (p *proxy) resume() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.paused = false
-	p.passing.Broadcast()
 }
 
 // setRefuse says whether new connections are refused.
@@ -152,10 +136,9 @@ func (p *proxy) cut() {
 	}
 }
 
-// freeze stops the connection that the server knows by a port, as a firewall does that
-// has forgotten it.
-func (p *proxy) freeze(port int) {
+// freeze stops the connections that listen, as a firewall does that has forgotten them.
+func (p *proxy) freeze() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.stopped[p.clients[port]] = true
+	maps.Copy(p.stopped, p.listens)
 }

@@ -151,12 +151,7 @@ func (h *hub) leave(c *canceller) {
 // In: $1 the queues, $2 those to leave out. It goes from the head of each priority of
 // each queue to the next, and so costs nothing for the records that wait behind.
 const sqlDue = `WITH RECURSIVE <queues>, <levels>
-SELECT (extract(epoch FROM min(head.due) - <now>) * 1000000)::int8
-FROM level l CROSS JOIN LATERAL (
-	SELECT t.due FROM @.tasks t WHERE t.status = 0 AND t.queue = l.queue AND t.priority = l.priority
-	ORDER BY t.due, t.id LIMIT 1
-) head
-WHERE l.priority IS NOT NULL
+SELECT (extract(epoch FROM min(l.first) - <now>) * 1000000)::int8 FROM level l
 HAVING count(*) > 0`
 
 // nextDue returns how long it is until a record of the selection is due.

@@ -23,7 +23,7 @@ const (
 	// ownerLabel names the process that a container belongs to, as host/pid.
 	ownerLabel = "io.github.sideman-go.test.owner"
 	// localImage is what image/build.sh builds, if TASKS_TEST_LOCAL_IMAGE names no other.
-	localImage = "sideman-test-servers:bookworm"
+	localImage = "sideman-test-servers:bookworm-2"
 	// pullTimeout bounds the download of an image that isn't there.
 	pullTimeout = time.Minute
 	// startTimeout is how long a server may take until it is ready, after a kill as well.
@@ -147,14 +147,20 @@ func run(ctx context.Context, sp spec, image string) (testcontainers.Container, 
 		c, err := testcontainers.GenericContainer(ctx, testcontainers.GenericContainerRequest{
 			ContainerRequest: testcontainers.ContainerRequest{
 				Image:        image,
+				Entrypoint:   sp.entrypoint,
 				Cmd:          sp.cmd,
 				Env:          sp.env,
 				ExposedPorts: []string{sp.port},
 				Labels:       map[string]string{ownerLabel: owner()},
+				Files:        contents(sp.files),
 				ConfigModifier: func(c *container.Config) {
 					c.StopSignal = sp.stop
+					if sp.user != "" {
+						c.User = sp.user
+					}
 				},
 				HostConfigModifier: func(hc *container.HostConfig) {
+					hc.Tmpfs = sp.tmpfs
 					hc.PortBindings = network.PortMap{network.MustParsePort(sp.port): {{
 						HostIP:   netip.MustParseAddr("127.0.0.1"),
 						HostPort: port,
@@ -174,6 +180,15 @@ func run(ctx context.Context, sp spec, image string) (testcontainers.Container, 
 		}
 	}
 	return nil, "", fmt.Errorf("starting %s: %w", image, failed)
+}
+
+// contents are files that anybody may read.
+func contents(files map[string]string) []testcontainers.ContainerFile {
+	all := make([]testcontainers.ContainerFile, 0, len(files))
+	for path, text := range files {
+		all = append(all, testcontainers.ContainerFile{ContainerFilePath: path, Reader: strings.NewReader(text), FileMode: 0o644})
+	}
+	return all
 }
 
 func freePort(ctx context.Context) (string, error) {

@@ -15,12 +15,18 @@ type Kind string
 const (
 	Postgres Kind = "postgres"
 	Redis    Kind = "redis"
+	// PgBouncer is started by Server.PgBouncer, before a PostgreSQL.
+	PgBouncer Kind = "pgbouncer"
 )
 
 // OwnServersEnv is the variable that, if it isn't empty, makes Start run a container though
 // a URL names a running server: the servers of cmd/with-servers are for tests that don't
 // restart them.
 const OwnServersEnv = "TASKS_TEST_OWN_SERVERS"
+
+// SmallDisk is a folder of each PostgreSQL container on a disk of its own, of 32 MB, which a
+// test can fill.
+const SmallDisk = "/small"
 
 // password is that of PostgreSQL in containers, which only this machine can reach.
 const password = "sideman"
@@ -34,6 +40,11 @@ type spec struct {
 	env      map[string]string
 	cmd      []string
 	stop     string // the signal that shuts it down in good order at once
+
+	entrypoint []string          // instead of the image's
+	user       string            // uid:gid, instead of the image's
+	files      map[string]string // what to put there before it starts, by path
+	tmpfs      map[string]string // mounts in memory by path, with their options
 }
 
 // URLEnv is the variable that names a running server.
@@ -50,6 +61,17 @@ func (k Kind) spec() spec {
 			env:      map[string]string{"POSTGRES_PASSWORD": password},
 			cmd:      []string{"postgres", "-c", "max_connections=300"},
 			stop:     "SIGINT", // SIGTERM waits until all clients have left
+			tmpfs:    map[string]string{SmallDisk: "size=32m"},
+		}
+	case PgBouncer:
+		return spec{
+			imageEnv: "TASKS_TEST_PGBOUNCER_IMAGE",
+			image:    "edoburu/pgbouncer:v1.25.2-p0",
+			port:     "6432/tcp",
+			// Images differ in their entrypoints, and in who it runs as, which must not be root.
+			entrypoint: []string{"pgbouncer", bouncerIni},
+			user:       "65534:65534",
+			stop:       "SIGKILL", // any other may wait for clients, depending on the version
 		}
 	case Redis:
 		return spec{
@@ -69,7 +91,7 @@ func (k Kind) spec() spec {
 
 // url is that of a server started here.
 func (k Kind) url(addr string) string {
-	if k == Postgres {
+	if k != Redis {
 		return "postgres://postgres:" + password + "@" + addr + "/postgres?sslmode=disable"
 	}
 	return "redis://" + addr + "/0"
@@ -77,7 +99,7 @@ func (k Kind) url(addr string) string {
 
 // ping asks a server whether it is ready for work, which is later than that it listens.
 func (k Kind) ping(ctx context.Context, url string) error {
-	if k == Postgres {
+	if k != Redis {
 		conn, err := pgx.Connect(ctx, url)
 		if err != nil {
 			return err

@@ -58,7 +58,10 @@ func start(ctx context.Context, kind Kind, cli *testcontainers.DockerClient) (*S
 	if err := removeStale(ctx, cli); err != nil {
 		return nil, fmt.Errorf("removing containers that were left: %w", err)
 	}
-	sp := kind.spec()
+	return startSpec(ctx, kind, kind.spec(), cli)
+}
+
+func startSpec(ctx context.Context, kind Kind, sp spec, cli *testcontainers.DockerClient) (*Server, error) {
 	image, err := findImage(ctx, cli, sp)
 	if err != nil {
 		return nil, err

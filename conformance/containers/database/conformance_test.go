@@ -15,7 +15,7 @@ func TestConformance(t *testing.T) {
 	s := server.Get(t)
 	conformance.Run(t, conformance.Config{
 		Open: func(t conformance.T) conformance.Store {
-			schema := newSchema(t, s)
+			schema := s.NewSchema(t)
 			return conformance.StoreFunc(func(ctx context.Context) (tasks.Backend, error) {
 				return conformance.Opened(database.Open(ctx, database.Options{URL: s.URL(), Schema: schema, Migrate: true}))
 			})

@@ -10,5 +10,5 @@ import (
 // TestCrew works on it with processes that are killed, and kills the server under them.
 func TestCrew(t *testing.T) {
 	s := server.Get(t)
-	crew.Test(t, s, containers.Postgres, func(t *testing.T) string { t.Helper(); return newSchema(t, s) })
+	crew.Test(t, s, containers.Postgres, func(t *testing.T) string { t.Helper(); return s.NewSchema(t) })
 }

@@ -1,18 +1,19 @@
 #!/usr/bin/env bash
-# Builds a local image with PostgreSQL and Redis from Debian's packages, for machines that
+# Builds a local image with PostgreSQL, PgBouncer and Redis from Debian's packages, for machines that
 # reach a Debian mirror but no container registry:
 #
 #	sudo conformance/containers/image/build.sh
 #
 # It does nothing if the image is there; -f builds it anew. Needs Linux, root, Docker, and
-# debootstrap, which it fetches by apt-get
-# if it is missing. Settings, by environment:
+# debootstrap, which it fetches by apt-get if it is missing. The number at the end of the
+# default name goes up with what is in it, so that an older one isn't used. Settings, by
+# environment:
 #
-#	TASKS_TEST_LOCAL_IMAGE   what to call it (sideman-test-servers:bookworm)
+#	TASKS_TEST_LOCAL_IMAGE   what to call it (sideman-test-servers:bookworm-2)
 #	TASKS_TEST_DEBIAN_MIRROR where the packages are (http://deb.debian.org/debian)
 set -euo pipefail
 
-image=${TASKS_TEST_LOCAL_IMAGE:-sideman-test-servers:bookworm}
+image=${TASKS_TEST_LOCAL_IMAGE:-sideman-test-servers:bookworm-2}
 mirror=${TASKS_TEST_DEBIAN_MIRROR:-http://deb.debian.org/debian}
 suite=bookworm
 here=$(cd "$(dirname "$0")" && pwd)
@@ -65,7 +66,7 @@ fi
 say "building $image from $mirror, about a minute"
 start=$SECONDS
 # Without recommends: no cron, no ssl-cert; runuser and setpriv come with util-linux.
-"${bootstrap[@]}" --variant=minbase --include=postgresql,redis-server "$suite" "$root" "$mirror" >"$log" 2>&1 || {
+"${bootstrap[@]}" --variant=minbase --include=postgresql,redis-server,pgbouncer "$suite" "$root" "$mirror" >"$log" 2>&1 || {
 	tail -n 20 "$log" >&2
 	die "debootstrap failed; see above. Is $mirror reachable? TASKS_TEST_DEBIAN_MIRROR names another"
 }
@@ -82,5 +83,5 @@ tar -C "$root" --numeric-owner --one-file-system -c . | docker import \
 	--change 'WORKDIR /data' \
 	--change 'EXPOSE 5432 6379' \
 	--change 'ENTRYPOINT ["docker-entrypoint.sh"]' \
-	--message "Debian $suite with PostgreSQL and Redis" - "$image" >/dev/null
+	--message "Debian $suite with PostgreSQL, PgBouncer and Redis" - "$image" >/dev/null
 say "built $image in $((SECONDS - start)) s"

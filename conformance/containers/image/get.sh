@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Sees to it that there are images with PostgreSQL and Redis for the tests: those that are there,
+# Sees to it that there are images with PostgreSQL, PgBouncer and Redis for the tests: those that are there,
 # else the official ones, if a registry answers, else a local one that build.sh builds.
 # Where none of that can be it says so and succeeds: the tests then are skipped, or fail if
 # TASKS_TEST_REQUIRE names the server.
@@ -7,7 +7,7 @@ set -euo pipefail
 cd "$(dirname "$0")"
 
 say() { printf 'images: %s\n' "$*" >&2; }
-local=${TASKS_TEST_LOCAL_IMAGE:-sideman-test-servers:bookworm}
+local=${TASKS_TEST_LOCAL_IMAGE:-sideman-test-servers:bookworm-2}
 
 there() { docker image inspect "$1" >/dev/null 2>&1; }
 
@@ -34,4 +34,5 @@ if ! command -v docker >/dev/null || ! docker version >/dev/null 2>&1; then
 	exit 0
 fi
 need PostgreSQL "${TASKS_TEST_POSTGRES_URL:-}" "${TASKS_TEST_POSTGRES_IMAGE:-}" postgres:16-alpine
+need PgBouncer "${TASKS_TEST_POSTGRES_URL:-}" "${TASKS_TEST_PGBOUNCER_IMAGE:-}" edoburu/pgbouncer:v1.25.2-p0
 need Redis "${TASKS_TEST_REDIS_URL:-}" "${TASKS_TEST_REDIS_IMAGE:-}" redis:7-alpine

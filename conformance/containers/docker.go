@@ -136,53 +136,75 @@ func alive(pid int) bool {
 	return err == nil && !errors.Is(p.Signal(syscall.Signal(0)), os.ErrProcessDone)
 }
 
-// run starts a container. Its port on this machine stays the same over restarts.
-func run(ctx context.Context, sp spec, image string) (testcontainers.Container, string, error) {
-	var failed error
-	for range 5 { // another process may take the port that was free
-		port, err := freePort(ctx)
-		if err != nil {
-			return nil, "", err
-		}
-		c, err := testcontainers.GenericContainer(ctx, testcontainers.GenericContainerRequest{
-			ContainerRequest: testcontainers.ContainerRequest{
-				Image:        image,
-				Cmd:          sp.cmd,
-				Env:          sp.env,
-				ExposedPorts: []string{sp.port},
-				Labels:       map[string]string{ownerLabel: owner()},
-				ConfigModifier: func(c *container.Config) {
-					c.StopSignal = sp.stop
-				},
-				HostConfigModifier: func(hc *container.HostConfig) {
-					hc.PortBindings = network.PortMap{network.MustParsePort(sp.port): {{
-						HostIP:   netip.MustParseAddr("127.0.0.1"),
-						HostPort: port,
-					}}}
-				},
-			},
-			Started: true,
-			Logger:  quiet{},
-		})
-		if err == nil {
-			return c, net.JoinHostPort("127.0.0.1", port), nil
-		}
-		failed = err
-		_ = testcontainers.TerminateContainer(c, testcontainers.StopTimeout(0))
-		if !strings.Contains(err.Error(), "port") {
-			break
-		}
-	}
-	return nil, "", fmt.Errorf("starting %s: %w", image, failed)
+// launch is a container that is to be run.
+type launch struct {
+	image   string
+	cmd     []string
+	env     map[string]string
+	stop    string            // the signal that shuts it down in good order at once
+	publish map[string]string // its ports, as "6379/tcp", and the ports of 127.0.0.1 that lead there
+	network string            // a network mode, if it isn't to have a network of its own
 }
 
-func freePort(ctx context.Context) (string, error) {
-	var lc net.ListenConfig
-	l, err := lc.Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
+// start runs it. Its ports on this machine stay the same over restarts.
+func (l *launch) start(ctx context.Context, cli *testcontainers.DockerClient, what string) (*box, error) {
+	ports := make(network.PortMap, len(l.publish))
+	exposed := make([]string, 0, len(l.publish))
+	for port, host := range l.publish {
+		exposed = append(exposed, port)
+		ports[network.MustParsePort(port)] = []network.PortBinding{{HostIP: netip.MustParseAddr("127.0.0.1"), HostPort: host}}
 	}
-	defer l.Close()
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	return port, err
+	c, err := testcontainers.GenericContainer(ctx, testcontainers.GenericContainerRequest{
+		ContainerRequest: testcontainers.ContainerRequest{
+			Image:          l.image,
+			Cmd:            l.cmd,
+			Env:            l.env,
+			ExposedPorts:   exposed,
+			Labels:         map[string]string{ownerLabel: owner()},
+			ConfigModifier: func(c *container.Config) { c.StopSignal = l.stop },
+			HostConfigModifier: func(hc *container.HostConfig) {
+				hc.PortBindings = ports
+				hc.NetworkMode = container.NetworkMode(l.network)
+			},
+		},
+		Started: true,
+		Logger:  quiet{},
+	})
+	if err != nil {
+		_ = testcontainers.TerminateContainer(c, testcontainers.StopTimeout(0))
+		return nil, fmt.Errorf("starting %s for %s: %w", l.image, what, err)
+	}
+	return &box{what: what, c: c, cli: cli}, nil
+}
+
+// onFreePorts calls fn with n ports that are free on 127.0.0.1, and again with others if one
+// of them was taken meanwhile.
+func onFreePorts(ctx context.Context, n int, fn func(ports []int) error) error {
+	for tries := 1; ; tries++ {
+		ports, err := freePorts(ctx, n)
+		if err != nil {
+			return err
+		}
+		if err = fn(ports); err == nil || tries == 5 || !strings.Contains(err.Error(), "port") {
+			return err
+		}
+	}
+}
+
+// maxPort leaves room above a port for that of Redis Cluster's own connections.
+const maxPort = 65535 - busOffset
+
+func freePorts(ctx context.Context, n int) (ports []int, err error) {
+	var lc net.ListenConfig
+	for len(ports) < n {
+		l, err := lc.Listen(ctx, "tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, err
+		}
+		defer l.Close() // at the end, so that none comes up twice
+		if a, ok := l.Addr().(*net.TCPAddr); ok && a.Port <= maxPort {
+			ports = append(ports, a.Port)
+		}
+	}
+	return ports, nil
 }

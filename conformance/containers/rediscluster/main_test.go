@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/sideman-go/sideman/backends/redis"
 )
 
 // quiet drops go-redis's lines about servers that are away: here that's what is tested.
@@ -21,3 +23,13 @@ func TestMain(m *testing.M) {
 }
 
 func newNamespace() string { return "test-" + strings.ToLower(rand.Text()) }
+
+// open opens a backend. It is closed with the App that uses it.
+func open(t *testing.T, o redis.Options) *redis.Backend {
+	t.Helper()
+	b, err := redis.Open(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}

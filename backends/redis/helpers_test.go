@@ -23,7 +23,7 @@ func serverURL(tb testing.TB) string {
 	if url != "" {
 		return url
 	}
-	const how = "TASKS_TEST_REDIS_URL isn't set: run redis-server --port 6390 --appendonly yes, and set it to redis://127.0.0.1:6390/0"
+	const how = "NOT TESTED: TASKS_TEST_REDIS_URL isn't set; make test SERVERS=1 sets it, and make servers does for a shell"
 	if slices.Contains(strings.FieldsFunc(os.Getenv("TASKS_TEST_REQUIRE"), func(r rune) bool { return r == ',' || r == ' ' }), "redis") {
 		tb.Fatal(how)
 	}

@@ -64,6 +64,19 @@ func (b *box) start(ctx context.Context) error {
 	return nil
 }
 
+// exec runs a command in it, as root, which must succeed.
+func (b *box) exec(ctx context.Context, cmd ...string) error {
+	code, out, err := b.c.Exec(ctx, cmd)
+	if err == nil && code != 0 {
+		text, _ := io.ReadAll(io.LimitReader(out, 1000))
+		err = fmt.Errorf("exit code %d: %q", code, text)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: running %q: %w", b.what, cmd, err)
+	}
+	return nil
+}
+
 // remove ends it for good.
 func (b *box) remove() error {
 	return testcontainers.TerminateContainer(b.c, testcontainers.StopTimeout(0))

@@ -18,6 +18,8 @@ import (
 // ServersEnv is the variable that, if it is set, lets tests start containers.
 const ServersEnv = "TASKS_TEST_SERVERS"
 
+var errNotOwned = errors.New("containers: the server isn't owned")
+
 // Server is a server that runs, with a proxy before it.
 type Server struct {
 	// Proxy is what URL leads through.
@@ -162,9 +164,17 @@ func (s *Server) Restart(ctx context.Context) error { return s.again(ctx, (*box)
 // when it is ready.
 func (s *Server) Kill(ctx context.Context) error { return s.again(ctx, (*box).kill) }
 
+// Exec runs a command beside the server, in its container and as root, which must succeed.
+func (s *Server) Exec(ctx context.Context, cmd ...string) error {
+	if s.box == nil {
+		return errNotOwned
+	}
+	return s.box.exec(ctx, cmd...)
+}
+
 func (s *Server) again(ctx context.Context, end func(*box, context.Context) error) error {
 	if s.box == nil {
-		return errors.New("containers: the server isn't owned")
+		return errNotOwned
 	}
 	if err := end(s.box, ctx); err != nil {
 		return err

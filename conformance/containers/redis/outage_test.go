@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -106,7 +107,7 @@ func TestWaitThroughReconnects(t *testing.T) {
 		go func() { done <- b.Wait(t.Context(), tasks.Selection{}) }()
 		time.Sleep(50 * time.Millisecond) // until it waits
 		s.Proxy.Break()
-		if err := past.Enqueue(t.Context(), []*tasks.Record{record(fmt.Sprint(i))}); err != nil {
+		if err := past.Enqueue(t.Context(), []*tasks.Record{record(strconv.Itoa(i))}); err != nil {
 			t.Fatal(err)
 		}
 		start := time.Now()

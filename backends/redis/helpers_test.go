@@ -112,16 +112,6 @@ func claim(tb testing.TB, b *redis.Backend, limit int, queues ...string) []tasks
 	return got
 }
 
-// claimOne claims the one record that there must be.
-func claimOne(tb testing.TB, b *redis.Backend) tasks.Claimed {
-	tb.Helper()
-	got := claim(tb, b, 1)
-	if len(got) != 1 {
-		tb.Fatalf("claimed %d records, not 1", len(got))
-	}
-	return got[0]
-}
-
 func settle(tb testing.TB, b *redis.Backend, outs ...tasks.Outcome) []error {
 	tb.Helper()
 	verdicts, err := b.Settle(tb.Context(), outs)

@@ -6,8 +6,6 @@ import (
 	"strings"
 	"testing"
 
-	goredis "github.com/redis/go-redis/v9"
-
 	"github.com/sideman-go/sideman/backends/redis"
 	"github.com/sideman-go/sideman/tasks"
 )
@@ -80,35 +78,4 @@ func TestOtherLayoutIsRefused(t *testing.T) {
 	}
 	c.HSet(t.Context(), "{"+o.Namespace+":0}:layout", "version", "1")
 	enqueue(t, b, rec())
-}
-
-func TestCheck(t *testing.T) {
-	s := startServer(t, "--maxmemory-policy", "allkeys-lru", "--save", "")
-	b, err := redis.Open(t.Context(), redis.Options{URL: s.url()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer b.Close(t.Context())
-	all := b.Check(t.Context())
-	for _, id := range []string{"redis.E004", "redis.W001"} {
-		if !found(all, id) {
-			t.Errorf("no %s in %v", id, all)
-		}
-	}
-	restore := s.cutOff()
-	if all := b.Check(t.Context()); !found(all, "redis.E002") {
-		t.Errorf("Check of a server that is away: %v", all)
-	}
-	restore()
-
-	plain := goredis.NewClient(&goredis.Options{Addr: strings.TrimSuffix(strings.TrimPrefix(s.direct(), "redis://"), "/0")})
-	defer plain.Close()
-	borrowed, err := redis.New(plain, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer borrowed.Close(t.Context())
-	if all := borrowed.Check(t.Context()); !found(all, "redis.W002") {
-		t.Errorf("no redis.W002 in %v", all)
-	}
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -21,25 +20,6 @@ func raw(t *testing.T, o *redis.Options) (*goredis.Client, string) {
 	c := rawClient(o.URL)
 	t.Cleanup(func() { _ = c.Close() })
 	return c, "{" + o.Namespace + ":0}:"
-}
-
-func TestScriptsAreLoadedAgain(t *testing.T) {
-	var o redis.Options
-	b := open(t, func(p *redis.Options) { o = *p })
-	c, _ := raw(t, &o)
-	for range 3 {
-		r := rec()
-		enqueue(t, b, r)
-		if err := c.ScriptFlush(t.Context()).Err(); err != nil {
-			t.Fatal(err)
-		}
-		if verdicts := settle(t, b, success(claimOne(t, b))); verdicts[0] != nil {
-			t.Fatal(verdicts[0])
-		}
-		if got := get(t, b, r.ID); got.Status != tasks.Successful {
-			t.Fatalf("status %s", got.Status)
-		}
-	}
 }
 
 func TestBorrowedClientStaysOpen(t *testing.T) {
@@ -160,81 +140,6 @@ func TestOrderAcrossManyQueuesAndLevels(t *testing.T) {
 	wantIDs(t, got, want...)
 }
 
-// A claim whose caller has left before the reply must not cost the records an attempt.
-func TestClaimWithoutCallerIsGivenBack(t *testing.T) {
-	s := startServer(t)
-	b, err := redis.Open(t.Context(), redis.Options{URL: s.direct()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer b.Close(context.Background())
-	r := rec()
-	enqueue(t, b, r)
-	for range 5 {
-		resume := s.pause()
-		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-		_, err := b.Claim(ctx, tasks.ClaimRequest{Worker: "gone", Limit: 1, Lease: time.Minute})
-		cancel()
-		resume()
-		if !errors.Is(err, tasks.ErrUnknownOutcome) {
-			t.Fatal(err)
-		}
-	}
-	deadline := time.Now().Add(10 * time.Second)
-	for {
-		if got := claim(t, b, 1); len(got) == 1 {
-			if n := got[0].Record.Attempts(); n != 1 {
-				t.Errorf("%d attempts: %q", n, got[0].Record.WorkerIDs)
-			}
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("the record isn't given back: %+v", get(t, b, r.ID))
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
-}
-
-// An enqueue that is sent twice because its first reply was lost isn't its own duplicate.
-func TestEnqueueThroughLostReplies(t *testing.T) {
-	s := startServer(t)
-	b, err := redis.Open(t.Context(), redis.Options{URL: s.url(), Timeout: 300 * time.Millisecond})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer b.Close(context.Background())
-	var wg sync.WaitGroup
-	stop := make(chan struct{})
-	wg.Go(func() {
-		for {
-			select {
-			case <-stop:
-				return
-			case <-time.After(30 * time.Millisecond):
-				s.cutOff()()
-			}
-		}
-	})
-	stored := 0
-	for range 300 {
-		r := rec()
-		switch err := b.Enqueue(t.Context(), []*tasks.Record{r}); {
-		case err == nil && r.Duplicate:
-			t.Error("a fresh record is called a duplicate")
-		case err == nil:
-			stored++
-		case !errors.Is(err, tasks.ErrUnknownOutcome) && !errors.Is(err, tasks.ErrUnavailable):
-			t.Error(err)
-		}
-	}
-	close(stop)
-	wg.Wait()
-	t.Logf("%d of 300 stored at once", stored)
-	if stored == 0 {
-		t.Error("nothing was stored")
-	}
-}
-
 func TestDamagedRecordsStandAside(t *testing.T) {
 	var o redis.Options
 	b := open(t, func(p *redis.Options) { o = *p })
@@ -269,99 +174,6 @@ func found(all []tasks.Finding, id string) bool {
 	return slices.ContainsFunc(all, func(f tasks.Finding) bool { return f.ID == id })
 }
 
-// What a full server has can be finished; nothing new is half stored.
-func TestOutOfMemory(t *testing.T) {
-	s := startServer(t)
-	b, err := redis.Open(t.Context(), redis.Options{URL: s.direct()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer b.Close(context.Background())
-	enqueue(t, b, rec(), rec(func(r *tasks.Record) { r.MaxAttempts = 2 }), rec())
-	ctx := t.Context()
-	c := rawClient(s.direct())
-	defer c.Close()
-	if err := c.ConfigSet(ctx, "maxmemory", "1").Err(); err != nil {
-		t.Fatal(err)
-	}
-	batch := []*tasks.Record{rec(), rec()}
-	err = b.Enqueue(ctx, batch)
-	if !errors.Is(err, tasks.ErrUnavailable) || !strings.Contains(err.Error(), "maxmemory") {
-		t.Errorf("enqueue on a full server: %v", err)
-	}
-	for _, r := range batch {
-		if _, err := b.GetResult(ctx, r.ID); !errors.Is(err, tasks.ErrResultNotFound) {
-			t.Error(err)
-		}
-	}
-	got := claim(t, b, 3)
-	if len(got) != 3 {
-		t.Fatalf("claimed %d", len(got))
-	}
-	if _, err := b.Renew(ctx, []tasks.Lease{got[2].Lease}, time.Minute); err != nil {
-		t.Error(err)
-	}
-	if err := b.Heartbeat(ctx, tasks.WorkerInfo{ID: "w", Interval: time.Minute}); err != nil {
-		t.Error(err)
-	}
-	if err := b.Pause(ctx, "default", true); err != nil {
-		t.Error(err)
-	}
-	if err := b.Pause(ctx, "default", false); err != nil {
-		t.Error(err)
-	}
-	short, cancel := context.WithTimeout(ctx, 100*time.Millisecond)
-	defer cancel()
-	if err := b.Wait(short, tasks.Selection{}); !errors.Is(err, context.DeadlineExceeded) {
-		t.Error(err)
-	}
-	for _, err := range settle(t, b, success(got[0]),
-		tasks.Outcome{Lease: got[1].Lease, Kind: tasks.OutcomeRetry, Error: &tasks.AttemptError{Message: "x"}},
-		tasks.Outcome{Lease: got[2].Lease, Kind: tasks.OutcomeRelease}) {
-		if err != nil {
-			t.Error(err)
-		}
-	}
-	last := claim(t, b, 1)
-	if len(last) != 1 {
-		t.Fatal("nothing to claim")
-	}
-	if answers, err := b.Alter(ctx, tasks.Change{Kind: tasks.ChangeCancel, Reason: "full"}, []string{last[0].Record.ID}); err != nil || answers[0].Err != nil {
-		t.Error(answers, err)
-	}
-	if !found(b.Check(ctx), "redis.W003") {
-		t.Errorf("Check says %v", b.Check(ctx))
-	}
-	if err := c.ConfigSet(ctx, "maxmemory", "0").Err(); err != nil {
-		t.Fatal(err)
-	}
-	enqueue(t, b, batch...)
-	if err := b.Verify(ctx); err != nil {
-		t.Error(err)
-	}
-}
-
-func TestFlushedServer(t *testing.T) {
-	s := startServer(t)
-	b, err := redis.Open(t.Context(), redis.Options{URL: s.direct()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer b.Close(context.Background())
-	enqueue(t, b, rec())
-	c := claimOne(t, b)
-	rc := rawClient(s.direct())
-	defer rc.Close()
-	if err := rc.FlushAll(t.Context()).Err(); err != nil {
-		t.Fatal(err)
-	}
-	if verdicts := settle(t, b, success(c)); !errors.Is(verdicts[0], tasks.ErrLeaseLost) {
-		t.Error(verdicts)
-	}
-	enqueue(t, b, rec())
-	claimOne(t, b)
-}
-
 // Waiters with an exclude share a note on the server with others, and must not lose theirs.
 func TestWaitBesideOtherQueues(t *testing.T) {
 	b := open(t)
@@ -381,35 +193,5 @@ func TestWaitBesideOtherQueues(t *testing.T) {
 	enqueue(t, b, rec(queue("mine")))
 	if err := <-done; err != nil {
 		t.Error(err)
-	}
-}
-
-// While the subscription's connection is away, waits go on by polling, and then by news again.
-func TestWaitThroughReconnects(t *testing.T) {
-	s := startServer(t)
-	b, err := redis.Open(t.Context(), redis.Options{URL: s.url()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer b.Close(context.Background())
-	for range 5 {
-		done := make(chan error, 1)
-		go func() { done <- b.Wait(t.Context(), tasks.Selection{}) }()
-		time.Sleep(50 * time.Millisecond)
-		s.cutOff()()
-		other, err := redis.Open(t.Context(), redis.Options{URL: s.direct()})
-		if err != nil {
-			t.Fatal(err)
-		}
-		enqueue(t, other, rec())
-		start := time.Now()
-		if err := <-done; err != nil && !errors.Is(err, tasks.ErrUnavailable) {
-			t.Fatal(err)
-		}
-		if d := time.Since(start); d > 2*time.Second {
-			t.Errorf("woken after %v", d)
-		}
-		claim(t, other, 10)
-		_ = other.Close(t.Context())
 	}
 }

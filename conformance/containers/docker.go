@@ -136,50 +136,27 @@ func alive(pid int) bool {
 	return err == nil && !errors.Is(p.Signal(syscall.Signal(0)), os.ErrProcessDone)
 }
 
-// run starts a container. Its port on this machine stays the same over restarts.
-func run(ctx context.Context, sp spec, image string) (testcontainers.Container, string, error) {
-	var failed error
-	for range 5 { // another process may take the port that was free
-		port, err := freePort(ctx)
-		if err != nil {
-			return nil, "", err
-		}
-		c, err := testcontainers.GenericContainer(ctx, testcontainers.GenericContainerRequest{
-			ContainerRequest: testcontainers.ContainerRequest{
-				Image:        image,
-				Entrypoint:   sp.entrypoint,
-				Cmd:          sp.cmd,
-				Env:          sp.env,
-				ExposedPorts: []string{sp.port},
-				Labels:       map[string]string{ownerLabel: owner()},
-				Files:        contents(sp.files),
-				ConfigModifier: func(c *container.Config) {
-					c.StopSignal = sp.stop
-					if sp.user != "" {
-						c.User = sp.user
-					}
-				},
-				HostConfigModifier: func(hc *container.HostConfig) {
-					hc.Tmpfs = sp.tmpfs
-					hc.PortBindings = network.PortMap{network.MustParsePort(sp.port): {{
-						HostIP:   netip.MustParseAddr("127.0.0.1"),
-						HostPort: port,
-					}}}
-				},
-			},
-			Started: true,
-			Logger:  quiet{},
-		})
-		if err == nil {
-			return c, net.JoinHostPort("127.0.0.1", port), nil
-		}
-		failed = err
-		_ = testcontainers.TerminateContainer(c, testcontainers.StopTimeout(0))
-		if !strings.Contains(err.Error(), "port") {
-			break
-		}
+// launch is a container that is to be run.
+type launch struct {
+	image   string
+	cmd     []string
+	env     map[string]string
+	stop    string            // the signal that shuts it down in good order at once
+	publish map[string]string // its ports, as "6379/tcp", and the ports of 127.0.0.1 that lead there
+	network string            // a network mode, if it isn't to have a network of its own
+
+	entrypoint []string          // instead of the image's
+	user       string            // uid:gid, instead of the image's
+	files      map[string]string // what to put there before it starts, by path
+	tmpfs      map[string]string // mounts in memory by path, with their options
+}
+
+// launch is how to run a server of this kind, without its ports.
+func (sp *spec) launch(image string) launch {
+	return launch{
+		image: image, cmd: sp.cmd, env: sp.env, stop: sp.stop,
+		entrypoint: sp.entrypoint, user: sp.user, files: sp.files, tmpfs: sp.tmpfs,
 	}
-	return nil, "", fmt.Errorf("starting %s: %w", image, failed)
 }
 
 // contents are files that anybody may read.
@@ -191,13 +168,73 @@ func contents(files map[string]string) []testcontainers.ContainerFile {
 	return all
 }
 
-func freePort(ctx context.Context) (string, error) {
-	var lc net.ListenConfig
-	l, err := lc.Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
+// start runs it. Its ports on this machine stay the same over restarts.
+func (l *launch) start(ctx context.Context, cli *testcontainers.DockerClient, what string) (*box, error) {
+	ports := make(network.PortMap, len(l.publish))
+	exposed := make([]string, 0, len(l.publish))
+	for port, host := range l.publish {
+		exposed = append(exposed, port)
+		ports[network.MustParsePort(port)] = []network.PortBinding{{HostIP: netip.MustParseAddr("127.0.0.1"), HostPort: host}}
 	}
-	defer l.Close()
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	return port, err
+	c, err := testcontainers.GenericContainer(ctx, testcontainers.GenericContainerRequest{
+		ContainerRequest: testcontainers.ContainerRequest{
+			Image:        l.image,
+			Entrypoint:   l.entrypoint,
+			Cmd:          l.cmd,
+			Env:          l.env,
+			ExposedPorts: exposed,
+			Labels:       map[string]string{ownerLabel: owner()},
+			Files:        contents(l.files),
+			ConfigModifier: func(c *container.Config) {
+				c.StopSignal = l.stop
+				if l.user != "" {
+					c.User = l.user
+				}
+			},
+			HostConfigModifier: func(hc *container.HostConfig) {
+				hc.Tmpfs = l.tmpfs
+				hc.PortBindings = ports
+				hc.NetworkMode = container.NetworkMode(l.network)
+			},
+		},
+		Started: true,
+		Logger:  quiet{},
+	})
+	if err != nil {
+		_ = testcontainers.TerminateContainer(c, testcontainers.StopTimeout(0))
+		return nil, fmt.Errorf("starting %s for %s: %w", l.image, what, err)
+	}
+	return &box{what: what, c: c, cli: cli}, nil
+}
+
+// onFreePorts calls fn with n ports that are free on 127.0.0.1, and again with others if one
+// of them was taken meanwhile.
+func onFreePorts(ctx context.Context, n int, fn func(ports []int) error) error {
+	for tries := 1; ; tries++ {
+		ports, err := freePorts(ctx, n)
+		if err != nil {
+			return err
+		}
+		if err = fn(ports); err == nil || tries == 5 || !strings.Contains(err.Error(), "port") {
+			return err
+		}
+	}
+}
+
+// maxPort leaves room above a port for that of Redis Cluster's own connections.
+const maxPort = 65535 - busOffset
+
+func freePorts(ctx context.Context, n int) (ports []int, err error) {
+	var lc net.ListenConfig
+	for len(ports) < n {
+		l, err := lc.Listen(ctx, "tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, err
+		}
+		defer l.Close() // at the end, so that none comes up twice
+		if a, ok := l.Addr().(*net.TCPAddr); ok && a.Port <= maxPort {
+			ports = append(ports, a.Port)
+		}
+	}
+	return ports, nil
 }

@@ -33,10 +33,10 @@ server_login_retry = 1
 // PgBouncer starts a PgBouncer in transaction mode before a PostgreSQL that is owned. It finds
 // the server again after Restart and Kill only if that gets its old address.
 func (s *Server) PgBouncer(ctx context.Context) (*Server, error) {
-	if s.kind != Postgres || s.c == nil {
+	if s.kind != Postgres || !s.Owned() {
 		return nil, errors.New("PgBouncer is started only before a PostgreSQL in a container of the test's own")
 	}
-	host, err := s.c.ContainerIP(ctx)
+	host, err := s.box.c.ContainerIP(ctx)
 	if err == nil && host == "" {
 		err = errors.New("it has none")
 	}
@@ -52,7 +52,12 @@ func (s *Server) PgBouncer(ctx context.Context) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	b, err := startSpec(ctx, PgBouncer, sp, cli)
+	image, err := findImage(ctx, cli, sp)
+	if err != nil {
+		_ = cli.Close()
+		return nil, err
+	}
+	b, err := start(ctx, PgBouncer, sp, cli, image)
 	if err != nil {
 		_ = cli.Close()
 		return nil, err

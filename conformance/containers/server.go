@@ -4,15 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/url"
 	"os"
+	"strconv"
 	"strings"
-	"time"
 
-	"github.com/moby/moby/api/types/container"
-	"github.com/moby/moby/client"
 	"github.com/testcontainers/testcontainers-go"
 
 	"github.com/sideman-go/sideman/conformance/containers/proxy"
@@ -20,6 +17,8 @@ import (
 
 // ServersEnv is the variable that, if it is set, lets tests start containers.
 const ServersEnv = "TASKS_TEST_SERVERS"
+
+var errNotOwned = errors.New("containers: the server isn't owned")
 
 // Server is a server that runs, with a proxy before it.
 type Server struct {
@@ -29,24 +28,19 @@ type Server struct {
 	kind   Kind
 	url    string
 	direct string
-	c      testcontainers.Container // nil if it isn't ours
-	cli    *testcontainers.DockerClient
+	box    *box // nil if it isn't ours
 }
 
 // Start starts a server in a container, or connects to the one that the environment names.
 func Start(ctx context.Context, kind Kind) (*Server, error) {
-	sp := kind.spec()
-	if direct := os.Getenv(sp.urlEnv); direct != "" && os.Getenv(OwnServersEnv) == "" {
+	if direct := kind.running(); direct != "" {
 		return connect(ctx, kind, direct)
 	}
-	if !Required(kind) && os.Getenv(ServersEnv) == "" {
-		return nil, errors.New("servers are started by make test SERVERS=1, or where TASKS_TEST_REQUIRE names them")
-	}
-	cli, err := docker(ctx)
+	cli, image, err := prepare(ctx, kind)
 	if err != nil {
 		return nil, err
 	}
-	s, err := start(ctx, kind, cli)
+	s, err := start(ctx, kind, kind.spec(), cli, image)
 	if err != nil {
 		_ = cli.Close()
 		return nil, err
@@ -54,28 +48,55 @@ func Start(ctx context.Context, kind Kind) (*Server, error) {
 	return s, nil
 }
 
-func start(ctx context.Context, kind Kind, cli *testcontainers.DockerClient) (*Server, error) {
-	if err := removeStale(ctx, cli); err != nil {
-		return nil, fmt.Errorf("removing containers that were left: %w", err)
+// running returns the server that the environment names, or "" if one is to be started.
+func (k Kind) running() string {
+	if os.Getenv(OwnServersEnv) != "" {
+		return ""
 	}
-	return startSpec(ctx, kind, kind.spec(), cli)
+	return os.Getenv(k.URLEnv())
 }
 
-func startSpec(ctx context.Context, kind Kind, sp spec, cli *testcontainers.DockerClient) (*Server, error) {
-	image, err := findImage(ctx, cli, sp)
+// prepare connects to the Docker daemon, clears away what killed tests have left, and finds
+// the image.
+func prepare(ctx context.Context, kind Kind) (cli *testcontainers.DockerClient, image string, err error) {
+	if !Required(kind) && os.Getenv(ServersEnv) == "" {
+		return nil, "", errors.New("servers are started by make test SERVERS=1, or where TASKS_TEST_REQUIRE names them")
+	}
+	if cli, err = docker(ctx); err != nil {
+		return nil, "", err
+	}
+	if err = removeStale(ctx, cli); err != nil {
+		err = fmt.Errorf("removing containers that were left: %w", err)
+	} else {
+		image, err = findImage(ctx, cli, kind.spec())
+	}
+	if err != nil {
+		_ = cli.Close()
+		return nil, "", err
+	}
+	return cli, image, nil
+}
+
+func start(ctx context.Context, kind Kind, sp spec, cli *testcontainers.DockerClient, image string) (*Server, error) {
+	s := &Server{kind: kind}
+	var addr string
+	err := onFreePorts(ctx, 1, func(ports []int) (err error) {
+		port := strconv.Itoa(ports[0])
+		addr = net.JoinHostPort("127.0.0.1", port)
+		l := sp.launch(image)
+		l.publish = map[string]string{sp.port: port}
+		s.box, err = l.start(ctx, cli, string(kind))
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
-	c, addr, err := run(ctx, sp, image)
-	if err != nil {
-		return nil, err
-	}
-	s := &Server{kind: kind, direct: kind.url(addr), c: c, cli: cli}
+	s.direct = kind.url(addr)
 	if err = s.ready(ctx); err == nil {
 		s.Proxy, err = proxy.New(addr) //nolint:contextcheck // it outlives ctx
 	}
 	if err != nil {
-		_ = testcontainers.TerminateContainer(c, testcontainers.StopTimeout(0))
+		_ = s.box.remove()
 		return nil, err
 	}
 	s.url = kind.url(s.Proxy.Addr())
@@ -114,13 +135,13 @@ func (s *Server) Direct() string { return s.direct }
 
 // Owned reports whether the server is in a container of this process's own, so that
 // Restart and Kill can be called.
-func (s *Server) Owned() bool { return s.c != nil }
+func (s *Server) Owned() bool { return s.box != nil }
 
 // Close ends the server, if it is owned.
 func (s *Server) Close() error {
 	err := s.Proxy.Close()
-	if s.c != nil {
-		err = errors.Join(err, testcontainers.TerminateContainer(s.c, testcontainers.StopTimeout(0)), s.cli.Close())
+	if s.box != nil {
+		err = errors.Join(err, s.box.remove(), s.box.cli.Close())
 	}
 	return err
 }
@@ -128,99 +149,43 @@ func (s *Server) Close() error {
 // Pause stops the server without closing connections: all its processes stand still, or, if
 // it isn't owned, the proxy lets nothing pass. The function that is returned ends that.
 func (s *Server) Pause(ctx context.Context) (resume func() error, err error) {
-	if s.c == nil {
+	if s.box == nil {
 		s.Proxy.Blackhole(proxy.Both)
 		return func() error { s.Proxy.Restore(); return nil }, nil
 	}
-	if _, err := s.cli.ContainerPause(ctx, s.c.GetContainerID(), client.ContainerPauseOptions{}); err != nil {
-		return nil, fmt.Errorf("pausing %s: %w", s.kind, err)
-	}
-	return func() error {
-		_, err := s.cli.ContainerUnpause(context.WithoutCancel(ctx), s.c.GetContainerID(), client.ContainerUnpauseOptions{})
-		if err != nil {
-			return fmt.Errorf("resuming %s: %w", s.kind, err)
-		}
-		return nil
-	}, nil
+	return s.box.pause(ctx)
 }
 
 // Restart stops the server in good order, starts it again at the same address, and
 // returns when it is ready.
-func (s *Server) Restart(ctx context.Context) error {
-	if s.c == nil {
-		return errors.New("containers: the server isn't owned")
-	}
-	timeout := 10
-	if _, err := s.cli.ContainerStop(ctx, s.c.GetContainerID(), client.ContainerStopOptions{Timeout: &timeout}); err != nil {
-		return fmt.Errorf("stopping %s: %w", s.kind, err)
-	}
-	return s.again(ctx)
-}
+func (s *Server) Restart(ctx context.Context) error { return s.again(ctx, (*box).stop) }
 
 // Kill ends the server with kill -9, starts it again at the same address, and returns
 // when it is ready.
-func (s *Server) Kill(ctx context.Context) error {
-	if s.c == nil {
-		return errors.New("containers: the server isn't owned")
+func (s *Server) Kill(ctx context.Context) error { return s.again(ctx, (*box).kill) }
+
+// Exec runs a command beside the server, in its container and as root, which must succeed.
+func (s *Server) Exec(ctx context.Context, cmd ...string) error {
+	if s.box == nil {
+		return errNotOwned
 	}
-	if _, err := s.cli.ContainerKill(ctx, s.c.GetContainerID(), client.ContainerKillOptions{Signal: "SIGKILL"}); err != nil {
-		return fmt.Errorf("killing %s: %w", s.kind, err)
-	}
-	gone := s.cli.ContainerWait(ctx, s.c.GetContainerID(), client.ContainerWaitOptions{Condition: container.WaitConditionNotRunning})
-	select {
-	case <-gone.Result:
-	case err := <-gone.Error:
-		return fmt.Errorf("waiting for the end of %s: %w", s.kind, err)
-	}
-	return s.again(ctx)
+	return s.box.exec(ctx, cmd...)
 }
 
-func (s *Server) again(ctx context.Context) error {
-	if _, err := s.cli.ContainerStart(ctx, s.c.GetContainerID(), client.ContainerStartOptions{}); err != nil {
-		return fmt.Errorf("starting %s again: %w", s.kind, err)
+func (s *Server) again(ctx context.Context, end func(*box, context.Context) error) error {
+	if s.box == nil {
+		return errNotOwned
+	}
+	if err := end(s.box, ctx); err != nil {
+		return err
+	}
+	if err := s.box.start(ctx); err != nil {
+		return err
 	}
 	return s.ready(ctx)
 }
 
 // ready waits until the server is ready for work.
 func (s *Server) ready(ctx context.Context) error {
-	timeout := startTimeout
-	if s.c == nil {
-		timeout = 10 * time.Second
-	}
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	for {
-		try, stop := context.WithTimeout(ctx, 5*time.Second)
-		err := s.kind.ping(try, s.direct)
-		stop()
-		if err == nil {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("%s isn't ready after %v: %w%s", s.kind, timeout, err, s.lastWords()) //nolint:contextcheck // ctx has ended
-		case <-time.After(20 * time.Millisecond):
-		}
-	}
-}
-
-// lastWords returns the end of the container's log.
-func (s *Server) lastWords() string {
-	if s.c == nil {
-		return ""
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-	defer cancel()
-	log, err := s.c.Logs(ctx)
-	if err != nil {
-		return ""
-	}
-	defer log.Close()
-	text, err := io.ReadAll(log)
-	if err != nil {
-		return ""
-	}
-	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
-	return "; its log ends with\n" + strings.Join(lines[max(0, len(lines)-20):], "\n")
+	return s.box.ready(ctx, string(s.kind), func(ctx context.Context) error { return s.kind.ping(ctx, s.direct) })
 }

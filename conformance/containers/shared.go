@@ -41,14 +41,19 @@ func (l *Lazy) Main(m *testing.M) int {
 func (l *Lazy) Get(tb testing.TB) *Server {
 	tb.Helper()
 	l.once.Do(func() { l.s, l.err = Start(context.Background(), l.kind) })
-	if l.err == nil {
-		return l.s
+	if l.err != nil {
+		missing(tb, l.kind, l.err)
 	}
-	if Required(l.kind) {
-		tb.Fatalf("TASKS_TEST_REQUIRE has %s: %v", l.kind, l.err)
+	return l.s
+}
+
+// missing skips a test for which there is no server, or fails it if there must be one.
+func missing(tb testing.TB, kind Kind, err error) {
+	tb.Helper()
+	if Required(kind) {
+		tb.Fatalf("TASKS_TEST_REQUIRE has %s: %v", kind, err)
 	}
-	tb.Skipf("NOT TESTED: %v. Run make images, or name a running server in %s; docs/testing.md has more", l.err, l.kind.spec().urlEnv)
-	return nil
+	tb.Skipf("NOT TESTED: %v. Run make images, or name a running server in %s; docs/testing.md has more", err, kind.URLEnv())
 }
 
 // Required reports whether TASKS_TEST_REQUIRE, a list with commas, names the kind.

@@ -9,13 +9,25 @@
 # default name goes up with what is in it, so that an older one isn't used. Settings, by
 # environment:
 #
-#	TASKS_TEST_LOCAL_IMAGE   what to call it (sideman-test-servers:bookworm-2)
+#	TASKS_TEST_DEBIAN_SUITE  which release of Debian, and so which versions (bookworm)
+#	TASKS_TEST_DEBIAN_REDIS  the package that is Redis: redis-server, or from trixie on valkey-server
+#	TASKS_TEST_LOCAL_IMAGE   what to call it (sideman-test-servers:bookworm-2; with valkey-server
+#	                         sideman-test-servers:trixie-2-valkey)
 #	TASKS_TEST_DEBIAN_MIRROR where the packages are (http://deb.debian.org/debian)
 set -euo pipefail
 
-image=${TASKS_TEST_LOCAL_IMAGE:-sideman-test-servers:bookworm-2}
+suite=${TASKS_TEST_DEBIAN_SUITE:-bookworm}
+redis=${TASKS_TEST_DEBIAN_REDIS:-redis-server}
+case $redis in
+redis-server) image=sideman-test-servers:$suite-2 ;;
+valkey-server) image=sideman-test-servers:$suite-2-valkey ;;
+*)
+	printf 'image/build.sh: TASKS_TEST_DEBIAN_REDIS is %s, and must be redis-server or valkey-server\n' "$redis" >&2
+	exit 2
+	;;
+esac
+image=${TASKS_TEST_LOCAL_IMAGE:-$image}
 mirror=${TASKS_TEST_DEBIAN_MIRROR:-http://deb.debian.org/debian}
-suite=bookworm
 here=$(cd "$(dirname "$0")" && pwd)
 
 say() { printf 'image/build.sh: %s\n' "$*" >&2; }
@@ -66,7 +78,7 @@ fi
 say "building $image from $mirror, about a minute"
 start=$SECONDS
 # Without recommends: no cron, no ssl-cert; runuser and setpriv come with util-linux.
-"${bootstrap[@]}" --variant=minbase --include=postgresql,redis-server,pgbouncer "$suite" "$root" "$mirror" >"$log" 2>&1 || {
+"${bootstrap[@]}" --variant=minbase --include="postgresql,pgbouncer,$redis" "$suite" "$root" "$mirror" >"$log" 2>&1 || {
 	tail -n 20 "$log" >&2
 	die "debootstrap failed; see above. Is $mirror reachable? TASKS_TEST_DEBIAN_MIRROR names another"
 }
@@ -83,5 +95,5 @@ tar -C "$root" --numeric-owner --one-file-system -c . | docker import \
 	--change 'WORKDIR /data' \
 	--change 'EXPOSE 5432 6379' \
 	--change 'ENTRYPOINT ["docker-entrypoint.sh"]' \
-	--message "Debian $suite with PostgreSQL, PgBouncer and Redis" - "$image" >/dev/null
+	--message "Debian $suite with postgresql, pgbouncer and $redis" - "$image" >/dev/null
 say "built $image in $((SECONDS - start)) s"

@@ -1,7 +1,8 @@
 #!/bin/sh
 # The entrypoint of the image that build.sh makes. It does what those of the official
 # images do with the same arguments and variables: "postgres -c name=value …" as the user
-# postgres, after an initdb the first time, and "redis-server …" as the user redis.
+# postgres, after an initdb the first time, and "redis-server …" as the user redis. Where there
+# is a Valkey it is what "redis-server" means, as in the official image of that.
 set -eu
 
 case ${1:-} in
@@ -24,9 +25,15 @@ postgres)
 	fi
 	exec setpriv --reuid=postgres --regid=postgres --init-groups "$@" -c listen_addresses='*'
 	;;
-redis-server)
-	chown redis:redis .
-	exec setpriv --reuid=redis --regid=redis --init-groups "$@"
+redis-server | valkey-server)
+	user=redis
+	if command -v valkey-server >/dev/null; then
+		user=valkey
+		shift
+		set -- valkey-server "$@"
+	fi
+	chown "$user:$user" .
+	exec setpriv --reuid="$user" --regid="$user" --init-groups "$@"
 	;;
 esac
 exec "$@"

@@ -1,0 +1,332 @@
+package redis_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/sideman-go/sideman/backends/redis"
+	"github.com/sideman-go/sideman/conformance/containers"
+	"github.com/sideman-go/sideman/conformance/containers/internal/crew"
+	"github.com/sideman-go/sideman/tasks"
+)
+
+// Tests in this file change the server under everybody, and change it back at their end.
+
+// ours returns the server, if it is ours to change, and a client past the proxy.
+func ours(t *testing.T) (*containers.Server, *goredis.Client) {
+	t.Helper()
+	s := server.Get(t)
+	if !s.Owned() {
+		t.Skip("NOT TESTED: the server isn't ours to change")
+	}
+	return s, client(t, s)
+}
+
+// client connects past the proxy.
+func client(t *testing.T, s *containers.Server) *goredis.Client {
+	t.Helper()
+	o, err := goredis.ParseURL(s.Direct())
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := goredis.NewClient(o)
+	t.Cleanup(func() { _ = c.Close() })
+	return c
+}
+
+// set changes a setting of the server until the test ends.
+func set(t *testing.T, c *goredis.Client, name, value string) {
+	t.Helper()
+	was, err := c.ConfigGet(t.Context(), name).Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.ConfigSet(t.Context(), name, value).Err(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := c.ConfigSet(context.Background(), name, was[name]).Err(); err != nil {
+			t.Errorf("setting %s back: %v", name, err)
+		}
+	})
+}
+
+// open opens a backend in a namespace of its own. It is to be closed, if by nobody else.
+func open(t *testing.T, s *containers.Server) *redis.Backend {
+	t.Helper()
+	return openIn(t, s, newNamespace(t, s))
+}
+
+func openIn(t *testing.T, s *containers.Server, namespace string) *redis.Backend {
+	t.Helper()
+	b, err := redis.Open(t.Context(), redis.Options{URL: s.URL(), Namespace: namespace})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = b.Close(context.Background()) })
+	return b
+}
+
+// finds wants Check to find that, and nothing else.
+func finds(t *testing.T, b *redis.Backend, want ...string) {
+	t.Helper()
+	var got []string
+	for _, f := range b.Check(t.Context()) {
+		got = append(got, f.ID)
+	}
+	if slices.Sort(got); !slices.Equal(got, want) {
+		t.Errorf("Check finds %v, want %v", b.Check(t.Context()), want)
+	}
+}
+
+// refused wants a call to fail with an error that says that the store can't be used, and why.
+func refused(t *testing.T, what string, err error, why string) {
+	t.Helper()
+	if !errors.Is(err, tasks.ErrUnavailable) || errors.Is(err, tasks.ErrUnknownOutcome) || !strings.Contains(err.Error(), why) {
+		t.Errorf("%s: got error %v; want ErrUnavailable, with %q in it", what, err, why)
+	}
+}
+
+// TestOutOfMemory fills the server. It takes nothing new, and says so; what runs is finished
+// and stored; and when there is memory again everything goes on by itself.
+func TestOutOfMemory(t *testing.T) {
+	s, c := ours(t)
+	b := open(t, s)
+	l := crew.NewLocal(t, b)
+	l.Work()
+	finish := l.Shut()
+	defer finish()
+	running := l.Enqueue(0, 10)
+	l.Started(0, 10)
+	full := l.Enqueue(10, 30) // ten of them start now, and ten wait
+	set(t, c, "maxmemory", "1")
+
+	_, err := l.Task.Enqueue(t.Context(), 100)
+	refused(t, "enqueue", err, "maxmemory")
+	_, err = l.Task.AEnqueue(t.Context(), 101).Wait(t.Context())
+	refused(t, "enqueue without waiting", err, "maxmemory")
+	batch := make([]tasks.Call, 50)
+	for i := range batch {
+		batch[i] = l.Task.With(200 + i)
+	}
+	_, err = l.App.EnqueueMany(t.Context(), batch...)
+	refused(t, "enqueue of a batch", err, "maxmemory")
+	finds(t, b, "redis.W003")
+	l.Agree() // nothing is stored by halves
+
+	finish()
+	l.Successful(append(running, full...))
+	l.Agree()
+
+	if err := c.ConfigSet(t.Context(), "maxmemory", "0").Err(); err != nil {
+		t.Fatal(err)
+	}
+	l.Successful(l.Enqueue(300, 310))
+	finds(t, b)
+}
+
+// TestFullServerCalls makes each other call on a full server: none needs more memory.
+func TestFullServerCalls(t *testing.T) {
+	s, c := ours(t)
+	b := open(t, s)
+	ctx := t.Context()
+	recs := []*tasks.Record{record("a"), record("b"), record("c")}
+	if err := b.Enqueue(ctx, recs); err != nil {
+		t.Fatal(err)
+	}
+	set(t, c, "maxmemory", "1")
+	claim := func(n int) []tasks.Claimed {
+		t.Helper()
+		got, err := b.Claim(ctx, tasks.ClaimRequest{Worker: "w", Limit: n, Lease: time.Minute})
+		if err != nil || len(got) != n {
+			t.Fatalf("claimed %d records (%v), want %d", len(got), err, n)
+		}
+		return got
+	}
+	got := claim(3)
+	if _, err := b.Renew(ctx, []tasks.Lease{got[2].Lease}, time.Minute); err != nil {
+		t.Errorf("renew: %v", err)
+	}
+	if err := b.Heartbeat(ctx, tasks.WorkerInfo{ID: "w", Interval: time.Minute}); err != nil {
+		t.Errorf("heartbeat: %v", err)
+	}
+	for _, paused := range []bool{true, false} {
+		if err := b.Pause(ctx, tasks.DefaultQueue, paused); err != nil {
+			t.Errorf("pause(%v): %v", paused, err)
+		}
+	}
+	short, cancel := context.WithTimeout(ctx, 100*time.Millisecond)
+	defer cancel()
+	if err := b.Wait(short, tasks.Selection{}); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("wait: %v", err)
+	}
+	verdicts, err := b.Settle(ctx, []tasks.Outcome{
+		{Lease: got[0].Lease, Kind: tasks.OutcomeSuccess, Value: []byte(`"ok"`)},
+		{Lease: got[1].Lease, Kind: tasks.OutcomeRetry, Error: &tasks.AttemptError{Message: "x"}, Delay: time.Hour},
+		{Lease: got[2].Lease, Kind: tasks.OutcomeRelease},
+	})
+	if err := errors.Join(append(verdicts, err)...); err != nil {
+		t.Errorf("settle: %v", err)
+	}
+	if id := claim(1)[0].Record.ID; id != "c" {
+		t.Errorf("claimed %s after its release, want c", id)
+	}
+	altered, err := b.Alter(ctx, tasks.Change{Kind: tasks.ChangeCancel, Reason: "full"}, []string{"c"})
+	if err != nil || altered[0].Err != nil {
+		t.Errorf("cancel: %v, %v", altered, err)
+	}
+	if p, err := b.Prune(ctx, tasks.PruneRequest{}); err != nil || p.Deleted == 0 {
+		t.Errorf("prune: %+v, %v", p, err)
+	}
+	if _, err := b.Sweep(ctx); err != nil {
+		t.Errorf("sweep: %v", err)
+	}
+}
+
+func record(id string) *tasks.Record {
+	return &tasks.Record{
+		ID: id, Task: "task", Queue: tasks.DefaultQueue, Alias: tasks.DefaultAlias, MaxAttempts: 2, Args: []byte(`{"n":1}`),
+	}
+}
+
+// TestDiskCannotBeWritten takes the server's right to its folder away. From its next snapshot
+// on it refuses every write: tasks that end then are kept by the worker until they can be stored.
+func TestDiskCannotBeWritten(t *testing.T) {
+	s, c := ours(t)
+	ctx := t.Context()
+	b := open(t, s)
+	l := crew.NewLocal(t, b)
+	l.Work()
+	finish := l.Shut()
+	defer finish()
+	running := l.Enqueue(0, 10)
+	l.Started(0, 10)
+
+	set(t, c, "save", "3600 1") // without snapshots it wouldn't care
+	save := func(mode string) {
+		t.Helper()
+		if err := s.Exec(ctx, "chmod", mode, "/data"); err != nil {
+			t.Fatal(err)
+		}
+		crew.Eventually(t, "the server begins a snapshot", func() bool { return c.BgSave(ctx).Err() == nil })
+		crew.Eventually(t, "the snapshot has ended", func() bool {
+			return strings.Contains(c.Info(ctx, "persistence").Val(), "rdb_bgsave_in_progress:0")
+		})
+	}
+	t.Cleanup(func() { _ = s.Exec(context.Background(), "chmod", "755", "/data") })
+	save("555")
+	finds(t, b, "redis.E007")
+	_, err := l.Task.Enqueue(ctx, 100)
+	refused(t, "enqueue", err, "can't write its files")
+	finish()
+	time.Sleep(200 * time.Millisecond) // in which the worker tries to settle
+	for _, r := range running {
+		if err := r.Refresh(ctx); err != nil || r.Status != tasks.Running {
+			t.Fatalf("a record is %s (%v) on a server that can't be written, want RUNNING", r.Status, err)
+		}
+	}
+	save("755")
+	l.Successful(append(running, l.Enqueue(200, 210)...))
+	l.Agree()
+	finds(t, b)
+}
+
+// TestReadOnly makes the server a replica, as a fail-over does that the program hasn't heard
+// of: it can be read and not written. When it's the master again, everything goes on.
+func TestReadOnly(t *testing.T) {
+	s, c := ours(t)
+	ctx := t.Context()
+	b := open(t, s)
+	l := crew.NewLocal(t, b)
+	l.Work()
+	finish := l.Shut()
+	defer finish()
+	running := l.Enqueue(0, 10)
+	l.Started(0, 10)
+	follow := func(host, port string) {
+		t.Helper()
+		if err := c.Do(context.WithoutCancel(ctx), "replicaof", host, port).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	follow("127.0.0.1", "1") // where nobody is, so that it keeps what it has
+	defer follow("no", "one")
+
+	start := time.Now()
+	_, err := l.Task.Enqueue(ctx, 100)
+	refused(t, "enqueue on a replica", err, "READONLY")
+	t.Logf("enqueue gave up after %v", time.Since(start).Round(time.Millisecond))
+	finds(t, b, "redis.E006")
+	finish()
+	if err := running[0].Refresh(ctx); err != nil || running[0].Status != tasks.Running {
+		t.Errorf("read from a replica: %s, %v; want RUNNING", running[0].Status, err)
+	}
+	follow("no", "one")
+	l.Successful(append(running, l.Enqueue(200, 210)...))
+	l.Agree()
+	finds(t, b)
+}
+
+// TestFlushed deletes everything under a worker. What ran has nothing to be stored in, which
+// stops nobody; what is enqueued afterwards is run, by a worker that waits, within its next look.
+func TestFlushed(t *testing.T) {
+	s, c := ours(t)
+	b := open(t, s)
+	l := crew.NewLocal(t, b)
+	l.Work()
+	finish := l.Shut()
+	defer finish()
+	gone := l.Enqueue(0, 10)
+	l.Started(0, 10)
+	if err := c.FlushAll(t.Context()).Err(); err != nil {
+		t.Fatal(err)
+	}
+	start := time.Now()
+	fresh := l.Enqueue(100, 110)
+	finish()
+	l.Successful(fresh)
+	took := time.Since(start)
+	t.Logf("run %v after the flush", took.Round(time.Millisecond))
+	if took > 8*time.Second { // Wait looks every five seconds, whatever it hears
+		t.Errorf("run %v after the flush", took)
+	}
+	if err := gone[0].Refresh(t.Context()); !errors.Is(err, tasks.ErrResultNotFound) {
+		t.Errorf("a record that was flushed: %v", err)
+	}
+	l.Agree()
+	finds(t, b)
+}
+
+// TestScriptsFlushed makes the server forget its scripts again and again.
+func TestScriptsFlushed(t *testing.T) {
+	s, c := ours(t)
+	l := crew.NewLocal(t, open(t, s))
+	l.Work()
+	stop, stopped := make(chan struct{}), make(chan int)
+	go func() {
+		for n := 0; ; n++ {
+			select {
+			case <-stop:
+				stopped <- n
+				return
+			default:
+			}
+			if err := c.ScriptFlush(context.Background()).Err(); err != nil {
+				t.Errorf("script flush: %v", err)
+			}
+			time.Sleep(time.Millisecond)
+		}
+	}()
+	l.Successful(l.Enqueue(0, 300))
+	close(stop)
+	if n := <-stopped; n < 20 {
+		t.Errorf("the scripts were flushed %d times only", n)
+	}
+	l.Agree()
+}

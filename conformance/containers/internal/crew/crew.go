@@ -51,8 +51,8 @@ func Test(t *testing.T, s *containers.Server, kind containers.Kind, newName func
 	together("KilledHoldingClaims", (*crew).killedHoldingClaims)
 	together("KilledRunning", (*crew).killedRunning)
 	together("KilledBeforeSettle", (*crew).killedBeforeSettle)
-	for name, fault := range outages() {
-		together(name+"AtClaimAndSettle", func(c *crew) { c.outageAtClaimAndSettle(fault) })
+	for name, o := range outages() {
+		together(name+"AtClaimAndSettle", func(c *crew) { c.outageAtClaimAndSettle(o) })
 	}
 	together("CutWhileRunning", (*crew).cutWhileRunning)
 	together("ListenerForgotten", (*crew).listenerForgotten)

@@ -76,16 +76,11 @@ func (c *crew) killedInClaim() {
 	c.order.Concurrency = 4
 	ids := c.enqueue(1500, job{Sleep: 5 * time.Millisecond})
 	first := hire(t, c.order)
-	c.await("D", 200)
-	c.proxy.Blackhole(proxy.ToClient)
-	for n := -1; n != events(t, c.order.Dir, "D"); { // until it has done all that it knows of
-		n = events(t, c.order.Dir, "D")
-		time.Sleep(300 * time.Millisecond)
-	}
+	o := outages()["RepliesLost"]
+	c.begin(o)
 	first.kill()
 	killed := time.Now()
-	c.proxy.Break()
-	c.proxy.Restore()
+	o.undo(c.proxy)
 	ps := c.hire(2)
 	c.successful(len(ids))
 	stopAll(ps)

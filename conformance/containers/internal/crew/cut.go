@@ -68,7 +68,7 @@ func (c *crew) outageAtClaimAndSettle(o outage) {
 	c.successful(len(ids))
 	p.stop()
 	wantOneRun(t, c.order.Dir, ids)
-	c.explained(ids)
+	c.wantAttempts(ids, 1)
 }
 
 // cutWhileRunning cuts the connections of a worker for half a lease while its handlers run. They
@@ -91,7 +91,7 @@ func (c *crew) cutWhileRunning() {
 	c.successful(len(ids))
 	stopAll(ps)
 	wantOneRun(t, c.order.Dir, ids)
-	c.explained(ids)
+	c.wantAttempts(ids, 1)
 }
 
 // listenerForgotten makes all connections of an idle worker fall silent, as a firewall does

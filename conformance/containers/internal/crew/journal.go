@@ -130,3 +130,24 @@ func (c *crew) explained(ids []string) map[string][]run {
 	}
 	return all
 }
+
+// attemptsOf are the attempts of which handlers started.
+func attemptsOf(rs []run) []int {
+	attempts := make([]int, len(rs))
+	for i, r := range rs {
+		attempts[i] = r.attempt
+	}
+	return attempts
+}
+
+// wantAttempts wants each of the records to have been run as just those attempts.
+func (c *crew) wantAttempts(ids []string, want ...int) map[string][]run {
+	c.t.Helper()
+	all := c.explained(ids)
+	for _, id := range ids {
+		if got := attemptsOf(all[id]); !slices.Equal(got, want) {
+			c.t.Errorf("record %s was run as attempts %v, want %v", id, got, want)
+		}
+	}
+	return all
+}

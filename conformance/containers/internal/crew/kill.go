@@ -33,15 +33,6 @@ func (c *crew) runAgain(all map[string][]run, ids []string, killed time.Time) {
 	}
 }
 
-// attemptsOf are the attempts of which handlers started.
-func attemptsOf(rs []run) []int {
-	attempts := make([]int, len(rs))
-	for i, r := range rs {
-		attempts[i] = r.attempt
-	}
-	return attempts
-}
-
 // killedIdle kills a worker that waits for work, while another one does, too: the other hears of
 // what is enqueued at once, though it's the dead one that the server may have told.
 func (c *crew) killedIdle() {
@@ -65,7 +56,7 @@ func (c *crew) killedIdle() {
 	c.successful(len(ids))
 	first[1].stop()
 	wantOneRun(t, c.order.Dir, ids)
-	c.explained(ids)
+	c.wantAttempts(ids, 1)
 }
 
 // killedInClaim kills a worker in full flow, when the server has done a claim of it whose reply
@@ -183,16 +174,10 @@ func (c *crew) killedBeforeSettle() {
 
 // takenOver has two workers do what the killed one ran: all of it, once more.
 func (c *crew) takenOver(ids []string, killed time.Time) {
-	t := c.t
-	t.Helper()
+	c.t.Helper()
 	ps := c.hire(2)
 	c.successful(len(ids))
 	stopAll(ps)
-	all := c.explained(ids)
-	for _, id := range ids {
-		if got := attemptsOf(all[id]); !slices.Equal(got, []int{1, 2}) {
-			t.Errorf("record %s was run as attempts %v, want 1, killed, and 2", id, got)
-		}
-	}
+	all := c.wantAttempts(ids, 1, 2)
 	c.runAgain(all, ids, killed)
 }

@@ -3,6 +3,7 @@ package worker_test
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -83,7 +84,7 @@ func TestClockJumps(t *testing.T) {
 				time.Sleep(5 * time.Minute)
 				rec := e.status(id, tasks.Successful)
 				equal(t, "attempts", rec.Attempts(), tt.attempts)
-				equal(t, "value", string(rec.Value), fmt.Sprint(tt.attempts))
+				equal(t, "value", string(rec.Value), strconv.Itoa(tt.attempts))
 				r.stop()
 				equal(t, "lost leases", r.Stats().LostLeases, int64(tt.attempts-1))
 			})

@@ -51,13 +51,19 @@ func Test(t *testing.T, s *containers.Server, kind containers.Kind, newName func
 	together("KilledHoldingClaims", (*crew).killedHoldingClaims)
 	together("KilledRunning", (*crew).killedRunning)
 	together("KilledBeforeSettle", (*crew).killedBeforeSettle)
-	for name, o := range outages() {
-		together(name+"AtClaimAndSettle", func(c *crew) { c.outageAtClaimAndSettle(o) })
+	outages := outages()
+	away := func(name, outage string) {
+		together(name, func(c *crew) { c.outageAtClaimAndSettle(outages[outage]) })
 	}
+	away("CutAtClaimAndSettle", "Cut")
+	away("SilenceAtClaimAndSettle", "Silence")
+	away("RequestsLostAtClaimAndSettle", "RequestsLost")
+	away("RepliesLostAtClaimAndSettle", "RepliesLost")
 	together("CutWhileRunning", (*crew).cutWhileRunning)
 	together("ListenerForgotten", (*crew).listenerForgotten)
 	together("CancelUnheard", (*crew).cancelUnheard)
 	together("Frozen", (*crew).frozen)
+	together("StoppedHard", (*crew).stoppedHard)
 	together("ServicesApart", (*crew).servicesApart)
 	together("OneConnection", (*crew).oneConnection)
 	together("BadOutcomes", (*crew).badOutcomes)

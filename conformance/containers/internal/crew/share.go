@@ -2,6 +2,8 @@ package crew
 
 import (
 	"context"
+	"slices"
+	"syscall"
 	"time"
 
 	"github.com/sideman-go/sideman/tasks"
@@ -33,6 +35,39 @@ func (c *crew) frozen() {
 	stopAll(ps)
 	c.wantAttempts(ids, 1, 2)
 	c.wantAttempts(more, 1)
+}
+
+// stoppedHard stops a worker by two signals while its handlers, which ignore their contexts, run
+// on. What it hands back is run again, and not before its process has ended.
+func (c *crew) stoppedHard() {
+	t := c.t
+	never, _ := c.flag("never")
+	first := hire(t, c.order)
+	ids := c.enqueue(5, job{Until: never})
+	c.await("S", len(ids))
+	ps := c.hire(1)
+	first.signal(syscall.SIGTERM)
+	time.Sleep(100 * time.Millisecond) // or they come as one
+	first.signal(syscall.SIGTERM)
+	if err := first.cmd.Wait(); err == nil {
+		t.Error("a worker process that has left handlers behind ended with 0")
+	}
+	first.over = true
+	ended := time.Now()
+	c.successful(len(ids))
+	stopAll(ps)
+	all := runs(t, c.order.Dir)
+	for _, id := range ids {
+		rec := c.record(id)
+		if rec.Attempts() != 2 || len(rec.Errors) != 1 || rec.Errors[0].Type != tasks.ErrorTypeInterrupted {
+			t.Errorf("record %s has %d attempts and the errors %+v, want 2 and one that is %q", id, rec.Attempts(), rec.Errors, tasks.ErrorTypeInterrupted)
+		}
+		if got := attemptsOf(all[id]); !slices.Equal(got, []int{1, 2}) {
+			t.Errorf("record %s was run as attempts %v, want 1, interrupted, and 2", id, got)
+		} else if all[id][1].start.Before(ended) {
+			t.Errorf("record %s was run again %v before its first worker had ended", id, ended.Sub(all[id][1].start))
+		}
+	}
 }
 
 // servicesApart has two services with different tasks on one store. One of them goes down with

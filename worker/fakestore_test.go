@@ -39,6 +39,7 @@ type memory struct {
 	refuseAll func(outs []tasks.Outcome) error // what a batch is answered with instead
 	more      int                              // that many sweeps leave more to do
 	idleWait  bool                             // Wait returns at once, for nothing
+	ahead     time.Duration                    // of its clock
 
 	// What was seen.
 	calls   map[string]int
@@ -63,6 +64,9 @@ func newMemory() *memory {
 		calls:   make(map[string]int),
 	}
 }
+
+// now is the store's time. The caller holds mu.
+func (m *memory) now() time.Time { return time.Now().Add(m.ahead) }
 
 // set changes switches, or reads what was seen.
 func (m *memory) set(fn func(m *memory)) {
@@ -90,7 +94,7 @@ func (m *memory) steal(id string) {
 	m.set(func(m *memory) {
 		delete(m.leases, id)
 		rec := m.recs[id]
-		lifecycle.Lose(rec, time.Now())
+		lifecycle.Lose(rec, m.now())
 		m.put(rec)
 	})
 }
@@ -165,7 +169,7 @@ func (m *memory) Enqueue(ctx context.Context, recs []*tasks.Record) error {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	now := time.Now()
+	now := m.now()
 	for _, rec := range recs {
 		if old := m.recs[rec.ID]; old != nil {
 			*rec = *old.Clone()
@@ -207,7 +211,7 @@ func (m *memory) Claim(ctx context.Context, req tasks.ClaimRequest) ([]tasks.Cla
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.claims = append(m.claims, req)
-	now := time.Now()
+	now := m.now()
 	var claimed []tasks.Claimed
 	var skipped []*tasks.Record
 	i := 0
@@ -247,7 +251,7 @@ func (m *memory) Renew(ctx context.Context, leases []tasks.Lease, d time.Duratio
 			states[i].Lost = true
 			continue
 		}
-		live.Deadline = time.Now().Add(d)
+		live.Deadline = m.now().Add(d)
 		m.leases[lease.ID] = live
 		rec := m.recs[lease.ID]
 		states[i] = tasks.LeaseState{Deadline: live.Deadline, CancelRequested: rec.CancelRequested, CancelReason: rec.CancelReason}
@@ -279,7 +283,7 @@ func (m *memory) Settle(ctx context.Context, outs []tasks.Outcome) ([]error, err
 		}
 		delete(m.leases, out.Lease.ID)
 		rec := m.recs[out.Lease.ID]
-		lifecycle.Settle(rec, out, time.Now())
+		lifecycle.Settle(rec, out, m.now())
 		m.settled = append(m.settled, out)
 		m.put(rec)
 	}
@@ -296,7 +300,7 @@ func (m *memory) Sweep(ctx context.Context) (swept tasks.Swept, err error) {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	now := time.Now()
+	now := m.now()
 	for id, lease := range m.leases {
 		if !lease.Deadline.After(now) {
 			delete(m.leases, id)
@@ -332,16 +336,16 @@ func (m *memory) Wait(ctx context.Context, sel tasks.Selection) error {
 				next = rec.DueAt()
 			}
 		}
-		changed, closed, idle := m.changed, m.closed, m.idleWait
+		changed, closed, idle, now := m.changed, m.closed, m.idleWait, m.now()
 		m.mu.Unlock()
 		var due <-chan time.Time
 		switch {
 		case closed:
 			return tasks.ErrClosed
-		case idle, !next.IsZero() && !next.After(time.Now()):
+		case idle, !next.IsZero() && !next.After(now):
 			return nil
 		case !next.IsZero():
-			due = time.After(time.Until(next))
+			due = time.After(next.Sub(now))
 		}
 		if !m.caps.Has(tasks.CapNotify) {
 			changed = nil
@@ -376,7 +380,7 @@ func (m *memory) Alter(_ context.Context, change tasks.Change, ids []string) ([]
 		if rec.Status == tasks.Ready {
 			m.unready(rec)
 		}
-		_, answers[i].Err = lifecycle.Alter(rec, change, time.Now())
+		_, answers[i].Err = lifecycle.Alter(rec, change, m.now())
 		answers[i].Status = rec.Status
 		if rec.Status == tasks.Ready {
 			m.put(rec)
@@ -411,7 +415,7 @@ func (m *memory) Heartbeat(ctx context.Context, w tasks.WorkerInfo) error {
 		m.stopped = append(m.stopped, w.ID)
 		return nil
 	}
-	w.BeatAt = time.Now()
+	w.BeatAt = m.now()
 	m.workers[w.ID] = w
 	return nil
 }

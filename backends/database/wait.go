@@ -154,10 +154,25 @@ const sqlDue = `WITH RECURSIVE <queues>, <levels>
 SELECT (extract(epoch FROM min(l.first) - <now>) * 1000000)::int8 FROM level l
 HAVING count(*) > 0`
 
+// lookTimeout bounds one look of somebody who waits, whose ctx often has no deadline. A
+// connection that has been cut without a word would keep it for as long as TCP takes to notice.
+const lookTimeout = 5 * time.Second
+
+// look is read within lookTimeout.
+func (b *Backend) look(ctx context.Context, query string, args []any, reset func(), each func(scan func(...any) error) error) error {
+	bounded, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
+	err := b.read(bounded, query, args, reset, each)
+	if err != nil && bounded.Err() != nil && ctx.Err() == nil {
+		return unavailable(err)
+	}
+	return err
+}
+
 // nextDue returns how long it is until a record of the selection is due.
 func (b *Backend) nextDue(ctx context.Context, sel tasks.Selection) (in time.Duration, found bool, err error) {
 	query, queues, exclude := b.selection(sel, b.sql.dueAll, b.sql.dueSome)
-	err = b.read(ctx, query, []any{queues, exclude}, func() { found = false }, func(scan func(...any) error) error {
+	err = b.look(ctx, query, []any{queues, exclude}, func() { found = false }, func(scan func(...any) error) error {
 		var us pgtype.Int8
 		if err := scan(&us); err != nil {
 			return err
@@ -270,7 +285,7 @@ func (b *Backend) NotifyCancel(ctx context.Context, fn func(id, reason string)) 
 
 // cancels returns the requested cancellations and their reasons.
 func (b *Backend) cancels(ctx context.Context) (reasons map[string]string, err error) {
-	err = b.read(ctx, b.sql.cancels, nil, func() { reasons = make(map[string]string) }, func(scan func(...any) error) error {
+	err = b.look(ctx, b.sql.cancels, nil, func() { reasons = make(map[string]string) }, func(scan func(...any) error) error {
 		var id string
 		var reason []byte
 		err := scan(&id, &reason)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net/url"
 	"os"
 	"path/filepath"
 	"sync"
@@ -19,65 +20,92 @@ import (
 const limit = 2 * time.Minute
 
 // Test runs all tests on the server. newName returns the name of a new place for records.
+//
+// What puts load on the machine or takes the server away runs by itself. The other tests mostly
+// wait, each behind a proxy of its own, and so run together.
 func Test(t *testing.T, s *containers.Server, kind containers.Kind, newName func(t *testing.T) string) {
 	t.Helper()
-	anyone := func(story func(*crew)) func(*testing.T) {
-		return func(t *testing.T) { story(newCrew(t, s, Place{Kind: kind, URL: s.URL(), Name: newName(t)})) }
-	}
-	owned := func(story func(*crew)) func(*testing.T) {
-		if s.Owned() {
-			return anyone(story)
-		}
-		return func(t *testing.T) { t.Skip("NOT TESTED: the server isn't ours to restart") }
-	}
-	t.Run("WorkerKilled", anyone((*crew).workerKilled))
-	t.Run("WorkersReplaced", anyone((*crew).workersReplaced))
-	t.Run("ServerRestarted", owned(func(c *crew) { c.serverFails(s.Restart) }))
-	t.Run("ServerKilled", owned(func(c *crew) { c.serverFails(s.Kill) }))
-	t.Run("CutAtSettle", anyone(func(c *crew) {
-		c.outageAtSettle(func() (undo func()) { s.Proxy.Cut(); return s.Proxy.Restore })
-	}))
-	t.Run("SilenceAtSettle", anyone(func(c *crew) {
-		c.outageAtSettle(func() (undo func()) { s.Proxy.Blackhole(proxy.Both); return s.Proxy.Restore })
-	}))
-	t.Run("RepliesLostAtSettle", anyone(func(c *crew) {
-		c.outageAtSettle(func() (undo func()) {
-			s.Proxy.Blackhole(proxy.ToClient)
-			return func() {
-				s.Proxy.Break()
-				s.Proxy.Restore()
+	run := func(name string, parallel bool, story func(*crew)) {
+		t.Run(name, func(t *testing.T) {
+			if parallel {
+				t.Parallel()
 			}
+			story(newCrew(t, s, Place{Kind: kind, Name: newName(t)}))
 		})
-	}))
-	t.Run("ListenerForgotten", anyone((*crew).listenerForgotten))
+	}
+	alone := func(name string, story func(*crew)) { run(name, false, story) }
+	together := func(name string, story func(*crew)) { run(name, true, story) }
+	owned := func(name string, story func(*crew)) {
+		if s.Owned() {
+			alone(name, story)
+			return
+		}
+		t.Run(name, func(t *testing.T) { t.Skip("NOT TESTED: the server isn't ours to restart") })
+	}
+	owned("ServerRestarted", func(c *crew) { c.serverFails(s.Restart) })
+	owned("ServerKilled", func(c *crew) { c.serverFails(s.Kill) })
+	alone("WorkersReplaced", (*crew).workersReplaced)
+	alone("WorkersAdded", (*crew).workersAdded)
+	together("KilledIdle", (*crew).killedIdle)
+	together("KilledInClaim", (*crew).killedInClaim)
+	together("KilledHoldingClaims", (*crew).killedHoldingClaims)
+	together("KilledRunning", (*crew).killedRunning)
+	together("KilledBeforeSettle", (*crew).killedBeforeSettle)
+	outages := outages()
+	away := func(name, outage string) {
+		together(name, func(c *crew) { c.outageAtClaimAndSettle(outages[outage]) })
+	}
+	away("CutAtClaimAndSettle", "Cut")
+	away("SilenceAtClaimAndSettle", "Silence")
+	away("RequestsLostAtClaimAndSettle", "RequestsLost")
+	away("RepliesLostAtClaimAndSettle", "RepliesLost")
+	together("CutWhileRunning", (*crew).cutWhileRunning)
+	together("ListenerForgotten", (*crew).listenerForgotten)
+	together("CancelUnheard", (*crew).cancelUnheard)
+	together("Frozen", (*crew).frozen)
+	together("StoppedHard", (*crew).stoppedHard)
+	together("ServicesApart", (*crew).servicesApart)
+	together("OneConnection", (*crew).oneConnection)
+	together("BadOutcomes", (*crew).badOutcomes)
 }
 
 // crew is a test's worker processes and what they work on.
 type crew struct {
-	t     *testing.T
-	s     *containers.Server
-	order order
-	app   *tasks.App // past the proxy
-	task  *tasks.Task[job, int]
+	t        *testing.T
+	proxy    *proxy.Proxy // what the workers' connections go through
+	direct   string       // past it
+	order    order
+	*defined // past the proxies
+
+	enqueued int // that many ids are used
 }
 
 func newCrew(t *testing.T, s *containers.Server, p Place) *crew {
 	t.Helper()
-	dir := t.TempDir()
+	u, err := url.Parse(s.URL())
+	if err != nil {
+		t.Fatal("the server's URL isn't one")
+	}
+	own, err := proxy.New(u.Host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = own.Close() })
 	direct := p
 	direct.URL = s.Direct()
-	app, task, err := newApp(t.Context(), direct, nil, slog.New(slog.DiscardHandler))
+	d, err := newApp(t.Context(), direct, "", nil, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
-		_ = app.Close(ctx)
+		_ = d.app.Close(ctx)
 	})
-	t.Cleanup(s.Proxy.Restore)
-	return &crew{t: t, s: s, app: app, task: task, order: order{
-		Place: p, Dir: dir, Concurrency: 20, Lease: 10 * time.Second, Sweep: time.Second,
+	u.Host = own.Addr()
+	p.URL = u.String()
+	return &crew{t: t, proxy: own, direct: s.Direct(), defined: d, order: order{
+		Place: p, Dir: t.TempDir(), Concurrency: 20, Lease: 10 * time.Second, Sweep: time.Second,
 	}}
 }
 
@@ -104,8 +132,9 @@ func (c *crew) enqueue(n int, what job) []string {
 	const batch = 100
 	ids := make([]string, n)
 	for i := range ids {
-		ids[i] = fmt.Sprintf("%s-%06d", c.order.Place.Kind, i)
+		ids[i] = fmt.Sprintf("%s-%06d", c.order.Place.Kind, c.enqueued+i)
 	}
+	c.enqueued += n
 	var wg sync.WaitGroup
 	for g := range 4 {
 		wg.Go(func() {
@@ -124,7 +153,7 @@ func (c *crew) enqueue(n int, what job) []string {
 func (c *crew) enqueueBatch(ids []string, what job) {
 	calls := make([]tasks.Call, len(ids))
 	for i, id := range ids {
-		calls[i] = c.task.Using(tasks.ID(id)).With(what)
+		calls[i] = c.job.Using(tasks.ID(id)).With(what)
 	}
 	give := time.Now().Add(limit)
 	for {
@@ -154,15 +183,22 @@ func (c *crew) eventually(what string, ok func() bool) {
 	}
 }
 
-// counts are the records by status; nil if the server is away.
-func (c *crew) counts() map[tasks.Status]int64 {
+// admin is the operator's view of the place.
+func (c *crew) admin() *tasks.Admin {
+	c.t.Helper()
 	admin, err := c.app.Admin(tasks.DefaultAlias)
 	if err != nil {
-		return nil
+		c.t.Fatal(err)
 	}
+	return admin
+}
+
+// counts are the records by status; nil if the server is away.
+func (c *crew) counts() map[tasks.Status]int64 {
+	c.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	queues, err := admin.Queues(ctx)
+	queues, err := c.admin().Queues(ctx)
 	if err != nil {
 		return nil
 	}
@@ -175,6 +211,18 @@ func (c *crew) counts() map[tasks.Status]int64 {
 		}
 	}
 	return sum
+}
+
+// record returns what is stored of an id.
+func (c *crew) record(id string) *tasks.Record {
+	c.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	res, err := c.job.GetResult(ctx, id)
+	if err != nil {
+		c.t.Fatalf("record %s: %v", id, err)
+	}
+	return &res.Record
 }
 
 // successful waits until that many records are SUCCESSFUL, and wants no others.
@@ -192,12 +240,12 @@ func (c *crew) await(kind string, n int) {
 	c.eventually(fmt.Sprintf("%d events %s", n, kind), func() bool { return events(c.t, c.order.Dir, kind) >= n })
 }
 
-// flag returns a file for job.Until, and what makes it.
-func (c *crew) flag() (name string, raise func()) {
-	name = filepath.Join(c.order.Dir, "go")
-	return name, func() {
+// flag returns a file for a job to wait for, and what makes it.
+func (c *crew) flag(name string) (file string, raise func()) {
+	file = filepath.Join(c.order.Dir, name)
+	return file, func() {
 		c.t.Helper()
-		if err := os.WriteFile(name, nil, 0o600); err != nil {
+		if err := os.WriteFile(file, nil, 0o600); err != nil {
 			c.t.Fatal(err)
 		}
 	}

@@ -6,12 +6,16 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"log/slog"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -33,14 +37,25 @@ type Place struct {
 	Name string // the schema or namespace
 	// PollInterval is that of the database; 0 is its default.
 	PollInterval time.Duration
+	// PoolSize is how many connections there are for calls; 0 is the default.
+	PoolSize int
 }
 
 // open connects to the place.
 func (p Place) open(ctx context.Context) (tasks.Backend, error) {
 	if p.Kind == containers.Redis {
-		return redis.Open(ctx, redis.Options{URL: p.URL, Namespace: p.Name})
+		return redis.Open(ctx, redis.Options{URL: p.URL, Namespace: p.Name, PoolSize: p.PoolSize})
 	}
-	return database.Open(ctx, database.Options{URL: p.URL, Schema: p.Name, Migrate: true, PollInterval: p.PollInterval})
+	u, err := url.Parse(p.URL)
+	if err != nil {
+		return nil, errors.New("the server's URL isn't one")
+	}
+	if p.PoolSize > 0 {
+		q := u.Query()
+		q.Set("pool_max_conns", strconv.Itoa(p.PoolSize))
+		u.RawQuery = q.Encode()
+	}
+	return database.Open(ctx, database.Options{URL: u.String(), Schema: p.Name, Migrate: true, PollInterval: p.PollInterval})
 }
 
 // order is what a worker process is told.
@@ -50,12 +65,23 @@ type order struct {
 	Concurrency int
 	Lease       time.Duration
 	Sweep       time.Duration
+	// Task is the name under which it knows the one task; "" is job.
+	Task string
+	// UnknownDelay is for how long it puts back what it doesn't know; 0 is the default.
+	UnknownDelay time.Duration
 }
 
-// Main never returns in a worker process, and does nothing in another.
+// waiting is how many tests run together, whatever the number of processors: they mostly wait.
+const waiting = "12"
+
+// Main never returns in a worker process. In another it has more tests run together, unless the
+// command line has -parallel.
 func Main() {
 	text := os.Getenv(childEnv)
 	if text == "" {
+		if err := flag.Set("test.parallel", waiting); err != nil {
+			panic(err)
+		}
 		return
 	}
 	var o order
@@ -77,56 +103,15 @@ func (o *order) work() error {
 	if err != nil {
 		return err
 	}
-	app, task, err := newApp(context.Background(), o.Place, j, logger)
+	d, err := newApp(context.Background(), o.Place, o.Task, j, logger)
 	if err != nil {
-		return err
-	}
-	if err := task.Err(); err != nil {
 		return err
 	}
 	fmt.Println("ready")
-	err = worker.New(app, worker.Options{
-		Concurrency: o.Concurrency, Lease: o.Lease, SweepInterval: o.Sweep,
+	err = worker.New(d.app, worker.Options{
+		Concurrency: o.Concurrency, Lease: o.Lease, SweepInterval: o.Sweep, UnknownDelay: o.UnknownDelay,
 	}).RunUntilSignal(context.Background())
-	return errors.Join(err, app.Close(context.Background()))
-}
-
-// job is what a task is to do.
-type job struct {
-	Sleep time.Duration `json:"sleep,omitempty"`
-	// Until is a file that the task waits for.
-	Until string `json:"until,omitempty"`
-	// Hang makes the first attempt go on for ever.
-	Hang bool `json:"hang,omitempty"`
-}
-
-// newApp defines the one task that there is.
-func newApp(ctx context.Context, p Place, j *journal, logger *slog.Logger) (*tasks.App, *tasks.Task[job, int], error) {
-	backend, err := p.open(ctx)
-	if err != nil {
-		return nil, nil, err
-	}
-	app := tasks.NewAppWith(tasks.AppOptions{Logger: logger})
-	if err := app.Use(tasks.DefaultAlias, backend); err != nil {
-		return nil, nil, err
-	}
-	task := tasks.Define(app, "job", func(ctx context.Context, what job) (int, error) {
-		info, _ := tasks.FromContext(ctx)
-		j.write("S", info.ID, info.Attempt)
-		if what.Hang && info.Attempt == 1 {
-			select {}
-		}
-		for what.Until != "" {
-			if _, err := os.Stat(what.Until); err == nil {
-				break
-			}
-			time.Sleep(5 * time.Millisecond)
-		}
-		time.Sleep(what.Sleep)
-		j.write("D", info.ID, info.Attempt)
-		return info.Attempt, nil
-	}, tasks.MaxAttempts(10), tasks.Backoff(tasks.Constant(0)))
-	return app, task, nil
+	return errors.Join(err, d.app.Close(context.Background()))
 }
 
 // process is a worker process.
@@ -145,7 +130,8 @@ func hire(t *testing.T, o order) *process {
 		t.Fatal(err)
 	}
 	p := &process{t: t, cmd: exec.CommandContext(context.Background(), os.Args[0])} //nolint:gosec // this binary
-	p.cmd.Env = append(os.Environ(), childEnv+"="+string(text))
+	// The race detector sleeps for a second before each exit, unless it's told not to.
+	p.cmd.Env = append(os.Environ(), childEnv+"="+string(text), strings.TrimSpace("GORACE=atexit_sleep_ms=0 "+os.Getenv("GORACE")))
 	p.cmd.Stderr = &p.stderr
 	stdout, err := p.cmd.StdoutPipe()
 	if err != nil {
@@ -162,6 +148,25 @@ func hire(t *testing.T, o order) *process {
 	}
 	go func() { _, _ = io.Copy(io.Discard, stdout) }()
 	return p
+}
+
+// freeze stops it as it stands, and thaw lets it go on.
+func (p *process) freeze() { p.signal(syscall.SIGSTOP) }
+func (p *process) thaw()   { p.signal(syscall.SIGCONT) }
+
+func (p *process) signal(s syscall.Signal) {
+	p.t.Helper()
+	if err := p.cmd.Process.Signal(s); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// quiet wants an ended process to have logged nothing of the level WARN or above.
+func (p *process) quiet() {
+	p.t.Helper()
+	if p.stderr.Len() > 0 {
+		p.t.Errorf("a worker process logged:\n%s", p.stderr.String())
+	}
 }
 
 // kill ends it with kill -9.

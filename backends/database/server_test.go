@@ -26,7 +26,7 @@ func serverURL(tb testing.TB) string {
 	if slices.Contains(strings.Split(os.Getenv("TASKS_TEST_REQUIRE"), ","), "postgres") {
 		tb.Fatal("TASKS_TEST_REQUIRE names postgres, but TASKS_TEST_POSTGRES_URL is not set")
 	}
-	tb.Skip("NOT TESTED: needs PostgreSQL: make test SERVERS=1, or set TASKS_TEST_POSTGRES_URL to one that is for tests, such as postgres://postgres@127.0.0.1:5432/postgres " +
+	tb.Skip("NOT TESTED: needs PostgreSQL: make test, or set TASKS_TEST_POSTGRES_URL to one that is for tests, such as postgres://postgres@127.0.0.1:5432/postgres " +
 		"(docker run --rm -p 5432:5432 -e POSTGRES_HOST_AUTH_METHOD=trust postgres:17 gives one)")
 	return ""
 }

@@ -60,7 +60,7 @@ func (k Kind) running() string {
 // the image.
 func prepare(ctx context.Context, kind Kind) (cli *testcontainers.DockerClient, image string, err error) {
 	if !Required(kind) && os.Getenv(ServersEnv) == "" {
-		return nil, "", errors.New("servers are started by make test SERVERS=1, or where TASKS_TEST_REQUIRE names them")
+		return nil, "", errors.New("servers are started by make test, or where TASKS_TEST_REQUIRE names them")
 	}
 	if cli, err = docker(ctx); err != nil {
 		return nil, "", err

@@ -27,6 +27,6 @@ func URL(tb testing.TB, kind string) string {
 	if slices.Contains(required, kind) {
 		tb.Fatalf("TASKS_TEST_REQUIRE has %s, but %s isn't set", kind, env)
 	}
-	tb.Skipf("NOT TESTED: %s isn't set; make test SERVERS=1 sets it, and docs/testing.md says what else will do", env)
+	tb.Skipf("NOT TESTED: %s isn't set; make test sets it, and docs/testing.md says what else will do", env)
 	return ""
 }

@@ -61,7 +61,7 @@ func startNetwork(tb testing.TB, n int) *nodes {
 	ctx := context.Background()
 	cli, image, err := prepare(ctx, Redis)
 	if err != nil {
-		missing(tb, Redis, err)
+		missing(tb, Redis, err, "Run make images")
 	}
 	all := &nodes{cli: cli, image: image}
 	tb.Cleanup(func() {

@@ -42,18 +42,18 @@ func (l *Lazy) Get(tb testing.TB) *Server {
 	tb.Helper()
 	l.once.Do(func() { l.s, l.err = Start(context.Background(), l.kind) })
 	if l.err != nil {
-		missing(tb, l.kind, l.err)
+		missing(tb, l.kind, l.err, "Run make images, or name a running server in "+l.kind.URLEnv())
 	}
 	return l.s
 }
 
 // missing skips a test for which there is no server, or fails it if there must be one.
-func missing(tb testing.TB, kind Kind, err error) {
+func missing(tb testing.TB, kind Kind, err error, hint string) {
 	tb.Helper()
 	if Required(kind) {
 		tb.Fatalf("TASKS_TEST_REQUIRE has %s: %v", kind, err)
 	}
-	tb.Skipf("NOT TESTED: %v. Run make images, or name a running server in %s; docs/testing.md has more", err, kind.URLEnv())
+	tb.Skipf("NOT TESTED: %v. %s; docs/testing.md has more", err, hint)
 }
 
 // Required reports whether TASKS_TEST_REQUIRE, a list with commas, names the kind.

@@ -9,6 +9,7 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/sideman-go/sideman/backends/redis"
+	"github.com/sideman-go/sideman/conformance/containers/internal/crew"
 	"github.com/sideman-go/sideman/tasks"
 )
 
@@ -23,6 +24,12 @@ func TestCheck(t *testing.T) {
 		finds(t, b, "redis.E004")
 	})
 	t.Run("persistence", func(t *testing.T) {
+		t.Cleanup(func() { // when it's switched on again
+			crew.Eventually(t, "the server keeps what it is told again", func() bool {
+				info := c.Info(context.Background(), "persistence").Val()
+				return strings.Contains(info, "aof_rewrite_in_progress:0") && strings.Contains(info, "aof_rewrite_scheduled:0")
+			})
+		})
 		set(t, c, "appendonly", "no")
 		finds(t, b, "redis.W001")
 		set(t, c, "save", "3600 1") // which is enough for a server that is stopped in good order

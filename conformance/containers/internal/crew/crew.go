@@ -174,13 +174,21 @@ func (c *crew) enqueueBatch(ids []string, what job) {
 // eventually polls until ok.
 func (c *crew) eventually(what string, ok func() bool) {
 	c.t.Helper()
+	if !poll(ok) {
+		c.t.Fatalf("after %v still not: %s; counts are %v", limit, what, c.counts())
+	}
+}
+
+// poll asks until ok, or until the limit.
+func poll(ok func() bool) bool {
 	start := time.Now()
 	for !ok() {
 		if time.Since(start) > limit {
-			c.t.Fatalf("after %v still not: %s; counts are %v", limit, what, c.counts())
+			return false
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
+	return true
 }
 
 // admin is the operator's view of the place.

@@ -202,11 +202,7 @@ func (l *Local) Agree() {
 // Eventually polls until ok.
 func Eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	start := time.Now()
-	for !ok() {
-		if time.Since(start) > limit {
-			t.Fatalf("after %v still not: %s", limit, what)
-		}
-		time.Sleep(10 * time.Millisecond)
+	if !poll(ok) {
+		t.Fatalf("after %v still not: %s", limit, what)
 	}
 }

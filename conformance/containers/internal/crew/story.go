@@ -164,7 +164,7 @@ func (c *crew) listenerForgotten() {
 		if took < time.Second/2 && n > 2 {
 			break // it listens again
 		}
-		if since > 20*time.Second {
+		if since > 15*time.Second {
 			t.Fatal("the worker doesn't listen again")
 		}
 	}

@@ -88,6 +88,27 @@ func BenchmarkDrainBeside(b *testing.B) {
 	}
 }
 
+// BenchmarkDrainUnderOldSnapshot drains 20,000 tasks again and again while another connection holds
+// a snapshot from before the first, so that the server can clean up none of what was claimed.
+// Run it with -benchtime 1x.
+func BenchmarkDrainUnderOldSnapshot(b *testing.B) {
+	const n = 20_000
+	store := open(b)
+	defer holdSnapshot(b, store)()
+	for dead := 0; dead <= 7*n; dead += n {
+		b.Run(fmt.Sprintf("claimed=%d", dead), func(b *testing.B) {
+			b.StopTimer()
+			for range b.N {
+				preload(b, store.Pool(), store, n)
+				b.StartTimer()
+				drainByWorker(b, store, n)
+				b.StopTimer()
+			}
+			perSecond(b, b.N*n)
+		})
+	}
+}
+
 // cleanUp removes what the rounds before have left behind.
 func cleanUp(b *testing.B, store *database.Backend) {
 	b.Helper()

@@ -132,11 +132,11 @@ func bounded(t time.Time) string {
 	return timeText(t)
 }
 
-// sqlCounts counts the records by queue, status and task, and finds the oldest that is
-// due. It reads every record.
-const sqlCounts = `SELECT t.queue, t.status, t.task, count(*),
+// sqlCounts counts the records by queue and status, the READY ones by task too, and finds the oldest
+// that is due. It reads every record, in parallel if the server has workers to spare.
+const sqlCounts = `SELECT t.queue, t.status, CASE WHEN t.status = 0 THEN t.task END, count(*),
 	(extract(epoch FROM <now> - min(t.due) FILTER (WHERE t.status = 0)) * 1000000)::int8
-FROM @.tasks t WHERE t.status <> 9 GROUP BY t.queue, t.status, CASE WHEN t.status = 0 THEN t.task END, t.task`
+FROM @.tasks t WHERE t.status <> 9 GROUP BY 1, 2, 3`
 
 // sqlPaused returns the queues that are paused.
 const sqlPaused = `SELECT p.queue FROM @.paused p`
@@ -158,7 +158,8 @@ func (b *Backend) Queues(ctx context.Context) ([]tasks.QueueInfo, error) {
 		return q
 	}
 	err := b.scan(ctx, b.sql.counts, nil, func() { clear(byName) }, func(scan func(...any) error) error {
-		var queue, task string
+		var queue string
+		var task pgtype.Text
 		var status int16
 		var n int64
 		var age pgtype.Int8
@@ -171,7 +172,7 @@ func (b *Backend) Queues(ctx context.Context) ([]tasks.QueueInfo, error) {
 			if q.Waiting == nil {
 				q.Waiting = make(map[string]int64)
 			}
-			q.Waiting[task] += n
+			q.Waiting[task.String] += n
 			q.OldestDue = max(q.OldestDue, time.Duration(age.Int64)*time.Microsecond)
 		}
 		return nil

@@ -39,7 +39,7 @@ func newQueries(schema string) *queries {
 		"@.", quote(schema)+".",
 		"<columns>", columns("t", false),
 		"<short>", columns("t", true),
-		"<running>", runningById,
+		"<running>", runningByID,
 		"<now>", "statement_timestamp()",
 	).Replace
 	with := func(queues, query string) string {

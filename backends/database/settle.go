@@ -10,10 +10,10 @@ import (
 	"github.com/sideman-go/sideman/tasks/lifecycle"
 )
 
-// runningById says that a record is RUNNING without the words of the index of leases. By that the
+// runningByID says that a record is RUNNING without the words of the index of leases. By that the
 // server would find all that is RUNNING, and compare each with each outcome, when it believes
 // that there is next to nothing: as it does on any large table that it has counted.
-const runningById = `t.status + 0 = 1`
+const runningByID = `t.status + 0 = 1`
 
 // sqlSuccess makes RUNNING records SUCCESSFUL whose token is right.
 //

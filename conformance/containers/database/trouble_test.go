@@ -3,6 +3,7 @@ package database_test
 import (
 	"context"
 	"crypto/rand"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -390,7 +391,7 @@ func (w *site) wantRefused(says []string, sentinel error) (id string, stored int
 func noise() string {
 	text := make([]byte, 4000)
 	_, _ = rand.Read(text)
-	return fmt.Sprintf("%x", text)
+	return hex.EncodeToString(text)
 }
 
 // wantFinding wants that Check finds it.

@@ -15,7 +15,7 @@ import (
 // New make one; all methods are safe for concurrent use.
 type Backend struct {
 	pool   *pgxpool.Pool
-	own    bool // the pool is ours to close
+	opened *sockets // the pool's, if it is ours to close; else nil
 	schema string
 	opts   Options
 	keep   lifecycle.Retention
@@ -40,10 +40,10 @@ var (
 	_ tasks.CancelNotifier = (*Backend)(nil)
 )
 
-func newBackend(pool *pgxpool.Pool, own bool, o *Options) *Backend {
+func newBackend(pool *pgxpool.Pool, opened *sockets, o *Options) *Backend {
 	b := &Backend{
 		pool:     pool,
-		own:      own,
+		opened:   opened,
 		schema:   o.schema(),
 		opts:     *o,
 		keep:     o.retention(),
@@ -102,7 +102,7 @@ func (b *Backend) release() {
 	defer close(b.released)
 	b.queue.Drain()
 	b.inflight.Wait()
-	if b.own {
+	if b.opened != nil {
 		b.pool.Close()
 	}
 }

@@ -45,9 +45,10 @@ func (b *Backend) startListening() {
 // hearAll keeps listening until the backend is closed, which ends ctx.
 func (b *Backend) hearAll(ctx context.Context) {
 	wait := firstRetry
+	var silent time.Time
 	for ctx.Err() == nil {
 		from := time.Now()
-		b.hearSession(ctx)
+		silent = b.hearSession(ctx, silent)
 		if time.Since(from) > lastRetry {
 			wait = firstRetry
 		}
@@ -59,11 +60,15 @@ func (b *Backend) hearAll(ctx context.Context) {
 	}
 }
 
-// hearSession listens on one connection until it fails.
-func (b *Backend) hearSession(ctx context.Context) {
+// hearSession listens on one connection until it fails. It returns when the server was asked
+// whether it is there, if it was silence that ended it, and zero otherwise.
+//
+// before is what the session before it returned. If the server can be reached on a new connection
+// while the old one was silent, it's the path that has died, and with it those of the pool.
+func (b *Backend) hearSession(ctx context.Context, before time.Time) (silent time.Time) {
 	conn, err := b.connect(ctx)
 	if err != nil {
-		return
+		return before
 	}
 	defer func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
@@ -71,28 +76,33 @@ func (b *Backend) hearSession(ctx context.Context) {
 		_ = conn.Close(ctx)
 	}()
 	if err := ask(ctx, conn, "LISTEN "+quote(b.sql.channel)); err != nil {
-		return
+		return before
+	}
+	if b.opened != nil && !before.IsZero() {
+		b.opened.cut(before)
 	}
 	// From here on everything is heard. What was said before is there to be seen.
 	b.hub.look()
 	for {
 		quiet, cancel := context.WithTimeout(ctx, pingAfter)
 		n, err := conn.WaitForNotification(quiet)
-		silent := quiet.Err() != nil && ctx.Err() == nil
+		over := quiet.Err() != nil && ctx.Err() == nil
 		cancel()
-		switch {
-		case err == nil:
+		if err == nil {
 			b.hub.hear(n.Payload)
-		case !silent || conn.IsClosed():
-			return
-		case ask(ctx, conn, "SELECT 1") != nil:
-			if b.own && ctx.Err() == nil {
-				// Whatever has silenced it has most likely silenced those of the pool, too, which
-				// would be found out one by one.
-				b.pool.Reset()
-			}
-			return
+			continue
 		}
+		if !over || conn.IsClosed() {
+			return time.Time{}
+		}
+		asked := time.Now()
+		if ask(ctx, conn, "SELECT 1") == nil {
+			continue
+		}
+		if time.Since(asked) < pingTimeout {
+			return time.Time{}
+		}
+		return asked
 	}
 }
 

@@ -31,11 +31,13 @@ func Open(ctx context.Context, o Options) (*Backend, error) {
 	if err != nil {
 		return nil, err
 	}
+	opened := &sockets{}
+	cfg.ConnConfig.DialFunc = opened.dialed(cfg.ConnConfig.DialFunc)
 	pool, err := pgxpool.NewWithConfig(ctx, cfg)
 	if err != nil {
 		return nil, fmt.Errorf("%w: url: %w", tasks.ErrInvalidConfig, err)
 	}
-	b := newBackend(pool, true, &o)
+	b := newBackend(pool, opened, &o)
 	if err := b.start(ctx, o.Migrate); err != nil {
 		go pool.Close() // may wait for a server that doesn't answer
 		return nil, err
@@ -73,7 +75,7 @@ func New(pool *pgxpool.Pool, o *Options) (*Backend, error) {
 	if pool == nil {
 		return nil, fmt.Errorf("%w: database.New needs a pool", tasks.ErrInvalidConfig)
 	}
-	return newBackend(pool, false, o), nil
+	return newBackend(pool, nil, o), nil
 }
 
 // poolConfig parses the URL. Its errors have the URL in them, in which pgx has made passwords

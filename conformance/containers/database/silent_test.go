@@ -52,3 +52,36 @@ func TestWaitOnASilentConnection(t *testing.T) {
 	waits.Wait()
 	s.Proxy.Break()
 }
+
+// TestSilentPathIsCut has all connections fall silent, as a firewall does that has forgotten them.
+// The listener finds out and reaches the server anew; then the calls that hang on the old
+// connections end, too, long before their time is over.
+func TestSilentPathIsCut(t *testing.T) {
+	s := server.Get(t)
+	b, err := database.Open(t.Context(), database.Options{URL: s.URL(), Schema: s.NewSchema(t), Migrate: true, PollInterval: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close(context.Background())
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	heard := make(chan error, 1)
+	go func() { heard <- b.Wait(ctx, tasks.Selection{}) }()
+	time.Sleep(time.Second / 2) // until it sleeps, so that it is the listener who wakes it
+	if err := b.Enqueue(ctx, []*tasks.Record{{ID: "news", Task: "t", Queue: "q", Args: []byte("null"), MaxAttempts: 1}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-heard; err != nil {
+		t.Fatal(err)
+	}
+	s.Proxy.Freeze()
+	defer s.Proxy.Restore()
+	from := time.Now()
+	_, err = b.Claim(ctx, tasks.ClaimRequest{Worker: "w", Limit: 1, Lease: time.Minute})
+	if took := time.Since(from); !errors.Is(err, tasks.ErrUnknownOutcome) || took > 15*time.Second {
+		t.Errorf("a claim on a silent connection: got %v after %v, want ErrUnknownOutcome within 15 s", err, took)
+	}
+	if _, err := b.Claim(ctx, tasks.ClaimRequest{Worker: "w", Limit: 1, Lease: time.Minute}); err != nil || time.Since(from) > 20*time.Second {
+		t.Errorf("the next claim: got %v after %v, want none", err, time.Since(from))
+	}
+}

@@ -28,8 +28,8 @@ func outages() map[string]outage {
 	}
 }
 
-// begin makes the outage for a worker in full flow. Where only replies are lost it tries until
-// one of a claim is among them.
+// begin makes the outage for a worker in full flow. It tries until it is in the midst of something,
+// and where only replies are lost, until one of a claim is among them.
 func (c *crew) begin(o outage) {
 	t := c.t
 	t.Helper()
@@ -40,12 +40,13 @@ func (c *crew) begin(o outage) {
 		ran = events(t, c.order.Dir, "D")
 		counts := c.counts()
 		unheard := int(counts[tasks.Successful]+counts[tasks.Running]) - ran
-		if o.unheard && unheard == 0 && try < 10 {
+		missed := unheard == 0 && (o.unheard || int(counts[tasks.Successful]) == ran)
+		if missed && try < 10 {
 			c.proxy.Restore()
 			continue
 		}
 		t.Logf("in the outage %d have been run, and counts are %v, so %d were claimed without the worker's knowledge", ran, counts, unheard)
-		if unheard == 0 && (o.unheard || int(counts[tasks.Successful]) == ran) {
+		if missed {
 			t.Error("the outage came at another moment, so the test shows nothing")
 		}
 		return
@@ -101,11 +102,14 @@ func (c *crew) listenerForgotten() {
 	t := c.t
 	c.order.Place.PollInterval = time.Hour // so that it is the listener who brings the news
 	p := hire(t, c.order)
-	c.enqueue(1, job{})
-	c.successful(1)
+	n := 0
+	for ; n < 2; n++ { // the second comes to an idle worker, so it listens
+		c.enqueue(1, job{})
+		c.await("D", n+1)
+		time.Sleep(time.Second / 2)
+	}
 	c.proxy.Freeze()
 	from := time.Now()
-	n := 1
 	for {
 		time.Sleep(time.Second / 2) // until the worker is idle
 		start := time.Now()
@@ -114,7 +118,7 @@ func (c *crew) listenerForgotten() {
 		c.await("D", n)
 		took, since := time.Since(start), time.Since(from)
 		t.Logf("%v after its connections fell silent the worker had new work within %v", since.Round(time.Second), took.Round(time.Millisecond))
-		if took < time.Second/2 && n > 2 {
+		if took < time.Second/2 && n > 3 {
 			break // it listens again
 		}
 		if since > 20*time.Second {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/sideman-go/sideman/conformance/containers/proxy"
+	"github.com/sideman-go/sideman/tasks"
 )
 
 // short makes what was a killed worker's come back soon.
@@ -65,13 +66,24 @@ func (c *crew) killedInClaim() {
 	t := c.t
 	c.short()
 	c.order.Concurrency = 4
-	ids := c.enqueue(1500, job{Sleep: 5 * time.Millisecond})
+	c.enqueue(1500, job{Sleep: 5 * time.Millisecond})
 	first := hire(t, c.order)
 	o := outages()["RepliesLost"]
 	c.begin(o)
 	first.kill()
 	killed := time.Now()
 	o.undo(c.proxy)
+	// What still waits would only hide how soon the rest comes back.
+	if _, err := c.admin().AlterMatching(t.Context(), tasks.Change{Kind: tasks.ChangeDelete}, tasks.Filter{Statuses: []tasks.Status{tasks.Ready}}, tasks.Bulk{}); err != nil {
+		t.Fatal(err)
+	}
+	var ids []string
+	for rec, err := range c.admin().All(t.Context(), tasks.Filter{}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids = append(ids, rec.ID)
+	}
 	ps := c.hire(2)
 	c.successful(len(ids))
 	stopAll(ps)

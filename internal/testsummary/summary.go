@@ -33,6 +33,9 @@ func newSummary(out io.Writer) *summary {
 	return &summary{out: out, running: make(map[string]*pkg), skips: make(map[string]int)}
 }
 
+// say prints; there is nobody to tell if that fails.
+func (s *summary) say(format string, args ...any) { _, _ = fmt.Fprintf(s.out, format, args...) }
+
 func (s *summary) pkg(path string) *pkg {
 	p := s.running[path]
 	if p == nil {
@@ -52,13 +55,13 @@ func (p *pkg) of(test string) *strings.Builder {
 }
 
 // noise is what go test -v says of every test, and nobody wants to read of those that passed.
-var noise = regexp.MustCompile(`^\s*(=== (RUN|PAUSE|CONT|NAME|ATTR)|--- (PASS|SKIP))`) //nolint:gochecknoglobals // a constant
+var noise = regexp.MustCompile(`^\s*(=== (RUN|PAUSE|CONT|NAME|ATTR)|--- (PASS|SKIP))`)
 
 // take takes an event.
 func (s *summary) take(e event) {
 	switch {
 	case e.Action == "build-output":
-		fmt.Fprint(s.out, e.Output)
+		s.say("%s", e.Output)
 	case e.Package == "":
 	case e.Action == "output":
 		if !noise.MatchString(e.Output) {
@@ -95,7 +98,7 @@ func (s *summary) ended(e event) {
 	switch e.Action {
 	case "pass":
 		s.ok++
-		fmt.Fprint(s.out, closing(own))
+		s.say("%s", closing(own))
 	case "skip":
 		s.none++
 	case "fail":
@@ -106,7 +109,7 @@ func (s *summary) ended(e event) {
 				p.said.WriteString(p.output[test].String())
 			}
 		}
-		fmt.Fprint(s.out, p.said.String(), own)
+		s.say("%s%s", p.said.String(), own)
 	default:
 		return
 	}
@@ -126,9 +129,9 @@ func closing(output string) string {
 // What a skipped test says, and what the conformance suite says of cases that a backend,
 // or the way it is run, has no part in: one line for all of them will do.
 var (
-	place       = regexp.MustCompile(`^\s*[\w.-]+\.go:\d+: `)                     //nolint:gochecknoglobals // a constant
-	unsupported = regexp.MustCompile(`^\S+/\S+ (needs \S+, and the|is for ba)`)   //nolint:gochecknoglobals // a constant
-	noFault     = regexp.MustCompile(`^\S+/\S+ needs Config.Faults to have (.+)`) //nolint:gochecknoglobals // a constant
+	place       = regexp.MustCompile(`^\s*[\w.-]+\.go:\d+: `)
+	unsupported = regexp.MustCompile(`^\S+/\S+ (needs \S+, and the|is for ba)`)
+	noFault     = regexp.MustCompile(`^\S+/\S+ needs Config.Faults to have (.+)`)
 )
 
 // reason is what a test said when it was skipped.
@@ -152,22 +155,22 @@ func reason(output string) string {
 func (s *summary) close() bool {
 	for _, path := range slices.Sorted(maps.Keys(s.running)) {
 		s.failed = append(s.failed, path)
-		fmt.Fprintf(s.out, "FAIL\t%s: go test was cut off\n", path)
+		s.say("FAIL\t%s: go test was cut off\n", path)
 	}
 	sum := 0
 	for _, n := range s.skips {
 		sum += n
 	}
 	if sum > 0 {
-		fmt.Fprintln(s.out, "\nskipped:")
+		s.say("\nskipped:\n")
 		for _, why := range slices.Sorted(maps.Keys(s.skips)) {
-			fmt.Fprintf(s.out, "%6d  %s\n", s.skips[why], why)
+			s.say("%6d  %s\n", s.skips[why], why)
 		}
 	}
-	fmt.Fprintf(s.out, "\npackages: %d ok, %d failed, %d without tests\ntests: %d passed, %d failed, %d skipped\n",
+	s.say("\npackages: %d ok, %d failed, %d without tests\ntests: %d passed, %d failed, %d skipped\n",
 		s.ok, len(s.failed), s.none, s.passed, s.bad, sum)
 	for _, path := range s.failed {
-		fmt.Fprintln(s.out, "  FAIL", path)
+		s.say("  FAIL %s\n", path)
 	}
 	return len(s.failed) == 0 && s.ok > 0
 }

@@ -132,7 +132,38 @@ func (c *Cluster) Move(ctx context.Context, key string) error {
 			return err
 		}
 	}
-	return nil
+	return c.agreed(ctx, int(slot), ids[to])
+}
+
+// agreed waits until every node knows who has the slot, and how often that has changed. Who moves
+// on sooner makes two nodes call different changes by one number, and the Cluster takes
+// one of them back.
+func (c *Cluster) agreed(ctx context.Context, slot int, owner string) error {
+	return c.nodes.all[0].box.ready(ctx, "the Cluster after a move", func(ctx context.Context) error {
+		epochs := make(map[string]bool)
+		for _, n := range c.nodes.all {
+			ranges, err := n.client.ClusterSlots(ctx).Result()
+			if err != nil {
+				return err
+			}
+			if !slices.ContainsFunc(ranges, func(r redis.ClusterSlot) bool {
+				return r.Start <= slot && slot <= r.End && len(r.Nodes) > 0 && r.Nodes[0].ID == owner
+			}) {
+				return fmt.Errorf("%s doesn't know yet who has slot %d", n.box.what, slot)
+			}
+			info, err := n.client.ClusterInfo(ctx).Result()
+			if err != nil {
+				return err
+			}
+			_, epoch, _ := strings.Cut(info, "cluster_current_epoch:")
+			epoch, _, _ = strings.Cut(epoch, "\r")
+			epochs[epoch] = true
+		}
+		if len(epochs) > 1 {
+			return fmt.Errorf("the nodes count their changes differently: %v", epochs)
+		}
+		return nil
+	})
 }
 
 // Faults are what the conformance suite can do to the Cluster: to all its nodes at once.

@@ -2,6 +2,7 @@ package database_test
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"testing"
 	"time"
@@ -143,6 +144,30 @@ func TestListenerIsBlackholed(t *testing.T) {
 	eventually(t, slowPoll, "another connection listens", func() bool {
 		return slices.ContainsFunc(listening(t, b), func(pid int) bool { return pid != old[0] })
 	})
+}
+
+// A connection that has fallen silent doesn't keep its place in the pool for as long as pgx would
+// wait for the server's goodbye, which is fifteen seconds.
+func TestDeadConnectionIsLetGo(t *testing.T) {
+	server := serverURL(t)
+	p, via := newProxy(t, server)
+	b, err := database.Open(t.Context(), database.Options{URL: addParam(via, "pool_max_conns", "1"), Schema: newSchema(t, server), Migrate: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close(context.Background())
+	p.freezeAll()
+	for _, tt := range []struct {
+		limit time.Duration
+		want  error
+	}{{200 * time.Millisecond, context.DeadlineExceeded}, {8 * time.Second, tasks.ErrResultNotFound}} {
+		ctx, cancel := context.WithTimeout(t.Context(), tt.limit)
+		_, err := b.GetResult(ctx, "nobody")
+		cancel()
+		if !errors.Is(err, tt.want) {
+			t.Errorf("GetResult within %v: got %v, want %v", tt.limit, err, tt.want)
+		}
+	}
 }
 
 // A backend on which nobody waits has no connection that listens.

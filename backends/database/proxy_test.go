@@ -142,3 +142,12 @@ func (p *proxy) freeze() {
 	defer p.mu.Unlock()
 	maps.Copy(p.stopped, p.listens)
 }
+
+// freezeAll stops all connections that there are.
+func (p *proxy) freezeAll() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for c := range p.conns {
+		p.stopped[c] = true
+	}
+}

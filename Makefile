@@ -45,6 +45,7 @@ images: ## Get or build the images of PostgreSQL, PgBouncer and Redis that the t
 servers: images ## A shell with PostgreSQL and Redis running, for go test by hand
 	@$(WITH_SERVERS)
 
+# One package more at a time than there are processors: those on servers wait for most of their time.
 .PHONY: test
 test: $(if $(filter 1,$(SERVERS)),images) ## Test every module: race detector, shuffled; SERVERS=0, RACE=0, PKG=./tasks/..., TESTFLAGS='-run X'
 	@race=$(RACE); \
@@ -58,7 +59,7 @@ test: $(if $(filter 1,$(SERVERS)),images) ## Test every module: race detector, s
 		echo "$$without" >&2; \
 		race=0; \
 	fi; \
-	flags=(-shuffle=on -timeout 20m); \
+	flags=(-shuffle=on -timeout 20m -p $$(($$(getconf _NPROCESSORS_ONLN) + 1))); \
 	if [ "$$race" != 0 ]; then flags+=(-race); export CGO_ENABLED=1; fi; \
 	echo "go test $${flags[*]} $(TESTFLAGS) $(PKG)"; \
 	status=0; \

@@ -132,22 +132,24 @@ func (c *Cluster) Move(ctx context.Context, key string) error {
 			return err
 		}
 	}
-	return c.agreed(ctx, int(slot), ids[to])
+	return c.agreed(ctx, slot, ids[to])
 }
 
 // agreed waits until every node knows who has the slot, and how often that has changed. Who moves
 // on sooner makes two nodes call different changes by one number, and the Cluster takes
 // one of them back.
-func (c *Cluster) agreed(ctx context.Context, slot int, owner string) error {
+func (c *Cluster) agreed(ctx context.Context, slot int64, owner string) error {
 	return c.nodes.all[0].box.ready(ctx, "the Cluster after a move", func(ctx context.Context) error {
 		epochs := make(map[string]bool)
 		for _, n := range c.nodes.all {
-			ranges, err := n.client.ClusterSlots(ctx).Result()
+			shards, err := n.client.ClusterShards(ctx).Result()
 			if err != nil {
 				return err
 			}
-			if !slices.ContainsFunc(ranges, func(r redis.ClusterSlot) bool {
-				return r.Start <= slot && slot <= r.End && len(r.Nodes) > 0 && r.Nodes[0].ID == owner
+			if !slices.ContainsFunc(shards, func(s redis.ClusterShard) bool {
+				return len(s.Nodes) > 0 && s.Nodes[0].ID == owner && slices.ContainsFunc(s.Slots, func(r redis.SlotRange) bool {
+					return r.Start <= slot && slot <= r.End
+				})
 			}) {
 				return fmt.Errorf("%s doesn't know yet who has slot %d", n.box.what, slot)
 			}

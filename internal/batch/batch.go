@@ -4,7 +4,11 @@
 // returns. So an idle system adds no latency, and a busy one gets large batches.
 package batch
 
-import "sync"
+import (
+	"runtime"
+	"sync"
+	"time"
+)
 
 // Queue gathers items and hands them to flush in batches, in order, from one
 // goroutine at a time. That goroutine lives only while there are items.
@@ -43,6 +47,33 @@ func (q *Queue[T]) Add(item T) {
 	}
 }
 
+// Enter reports whether nothing is in flight and nothing waits: then the caller flushes one
+// item itself, on its own goroutine, and calls Leave. What others add meanwhile gathers.
+// It spares a caller that is alone being handed over twice.
+func (q *Queue[T]) Enter() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.running {
+		return false
+	}
+	q.running = true
+	q.added++
+	return true
+}
+
+// Leave ends what Enter began.
+func (q *Queue[T]) Leave() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.done++
+	q.flushed.Broadcast()
+	if len(q.items) > 0 {
+		go q.run()
+	} else {
+		q.running = false
+	}
+}
+
 // Len returns how many items wait, without those of the batch in flight.
 func (q *Queue[T]) Len() int {
 	q.mu.Lock()
@@ -60,7 +91,10 @@ func (q *Queue[T]) Drain() {
 }
 
 func (q *Queue[T]) run() {
+	last, took := 0, time.Duration(0)
 	for {
+		q.gather(last, took)
+		from := time.Now()
 		q.mu.Lock()
 		if len(q.items) == 0 {
 			q.running = false
@@ -85,6 +119,27 @@ func (q *Queue[T]) run() {
 		q.done += uint64(n)
 		q.flushed.Broadcast()
 		q.mu.Unlock()
+		last, took = n, time.Since(from)
+	}
+}
+
+// maxGather bounds how long a flush is put off for those whom the last one has released, and
+// maxYields the same where time stands still.
+const (
+	maxGather = 50 * time.Microsecond
+	maxYields = 256
+)
+
+// gather lets the callers that the last flush has released come back with their next
+// items, so that they don't split into two crowds that take turns: for a small part of
+// what a flush takes, and only if there were several.
+func (q *Queue[T]) gather(last int, took time.Duration) {
+	if last < 2 {
+		return
+	}
+	from, limit := time.Now(), min(took/4, maxGather)
+	for i := 0; i < maxYields && q.Len() < last && time.Since(from) < limit; i++ {
+		runtime.Gosched()
 	}
 }
 

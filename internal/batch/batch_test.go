@@ -5,6 +5,7 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/sideman-go/sideman/internal/batch"
 )
@@ -180,5 +181,85 @@ func TestNoGoroutineStaysBehind(t *testing.T) {
 			synctest.Wait() // it ended, and starts again
 		}
 		f.check(t, []int{0}, []int{1}, []int{2})
+	})
+}
+
+// A caller that is alone flushes its item itself; what others add meanwhile goes together
+// afterwards, and Drain waits for both.
+func TestEnter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &flushes{gate: make(chan struct{})}
+		q := batch.New(100, nil, f.flush)
+		if !q.Enter() {
+			t.Fatal("nobody can enter an idle queue")
+		}
+		if q.Enter() {
+			t.Error("two have entered")
+		}
+		drained := make(chan struct{})
+		go func() {
+			q.Drain()
+			close(drained)
+		}()
+		q.Add(1)
+		q.Add(2)
+		synctest.Wait()
+		f.check(t) // nothing is flushed beside who has entered
+		select {
+		case <-drained:
+			t.Error("Drain hasn't waited for who has entered")
+		default:
+		}
+		q.Leave()
+		synctest.Wait()
+		if q.Enter() {
+			t.Error("somebody has entered beside a flush")
+		}
+		close(f.gate)
+		synctest.Wait()
+		f.check(t, []int{1, 2})
+		<-drained
+		if !q.Enter() {
+			t.Error("nobody can enter again")
+		}
+		q.Leave()
+		q.Drain()
+	})
+}
+
+// Those whom a flush releases come back into the next one, also in a bubble, where a flush
+// takes time and yielding takes none.
+func TestGathering(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var batches [][]int
+		told := make(map[int]chan struct{})
+		q := batch.New(100, nil, func(items []int) {
+			time.Sleep(time.Millisecond)
+			batches = append(batches, slices.Clone(items))
+			for _, i := range items {
+				told[i] <- struct{}{}
+			}
+		})
+		const callers, rounds = 8, 5
+		for i := range callers {
+			told[i] = make(chan struct{}, 1)
+		}
+		var wg sync.WaitGroup
+		for i := range callers {
+			wg.Go(func() {
+				for range rounds {
+					q.Add(i)
+					<-told[i]
+				}
+			})
+		}
+		wg.Wait()
+		sum := 0
+		for _, b := range batches {
+			sum += len(b)
+		}
+		if sum != callers*rounds || len(batches) > 2*rounds {
+			t.Errorf("%d items in %d batches, want %d in at most %d", sum, len(batches), callers*rounds, 2*rounds)
+		}
 	})
 }

@@ -53,14 +53,16 @@ const tokenOf = `substring(sha256($N::bytea || convert_to(t.id, 'UTF8')) FOR 16)
 // cancelled records are kept, below 0 for ever, $8 the reason of the expired.
 // Out: the records, in claim order.
 //
-// It looks first, without locks, at what would come first over all levels (head), which
-// gives the share of each level. Then it locks as many in each level, and skips what
+// If there are several levels it looks first, without locks, at what would come first over
+// all of them (head), which gives the share of each. Then it locks as many in each level, and skips what
 // others have locked: so the order is exact if nobody else claims, two claims never
 // wait for one another or get the same record, and a crowd of claims moves on down the
 // level rather than fight for its head. A record that was claimed between the look of
-// the statement and its lock is seen not to be READY any more when the lock is had.
+// the statement and its lock is seen not to be READY any more when the lock is had; one
+// that was changed otherwise is somewhere else by then (at), and is left for the next claim.
 // Nothing that is deferred is looked at: a level ends where due is in the future.
 const sqlClaim = `WITH RECURSIVE <queues>, <levels>,
+single AS MATERIALIZED (SELECT count(*) = 1 AS one FROM level),
 head AS MATERIALIZED (
 	SELECT l.queue, l.priority, l.first
 	FROM level l CROSS JOIN LATERAL (
@@ -68,13 +70,18 @@ head AS MATERIALIZED (
 		WHERE t.status = 0 AND t.queue = l.queue AND t.priority = l.priority AND t.due >= l.first AND t.due <= <now>
 		ORDER BY t.due, t.id LIMIT $3::int8
 	) c
+	WHERE NOT (SELECT o.one FROM single o)
 	ORDER BY l.priority DESC, c.due, c.id LIMIT $3::int8
 ),
-share AS (SELECT h.queue, h.priority, h.first, count(*) AS n FROM head h GROUP BY h.queue, h.priority, h.first),
+share AS (
+	SELECT h.queue, h.priority, h.first, count(*) AS n FROM head h GROUP BY h.queue, h.priority, h.first
+	UNION ALL
+	SELECT l.queue, l.priority, l.first, $3::int8 FROM level l WHERE (SELECT o.one FROM single o)
+),
 taken AS MATERIALIZED (
-	SELECT c.id, c.expired
+	SELECT c.at, c.expired
 	FROM share s CROSS JOIN LATERAL (
-		SELECT t.id, (t.attempts = 0 AND t.expires_at IS NOT NULL AND t.expires_at <= <now>) AS expired FROM @.tasks t
+		SELECT t.ctid AS at, (t.attempts = 0 AND t.expires_at IS NOT NULL AND t.expires_at <= <now>) AS expired FROM @.tasks t
 		WHERE t.status = 0 AND t.queue = s.queue AND t.priority = s.priority AND t.due >= s.first AND t.due <= <now>
 		ORDER BY t.due, t.id LIMIT s.n FOR UPDATE SKIP LOCKED
 	) c
@@ -94,7 +101,7 @@ done AS (
 			WHEN NOT k.expired THEN <now> + $6::int8 * interval '1 microsecond'
 			WHEN coalesce(t.retain, $7::int8) >= 0 THEN <now> + coalesce(t.retain, $7::int8) / 1000 * interval '1 microsecond'
 			END
-	FROM taken k WHERE t.id = k.id
+	FROM taken k WHERE t.ctid = k.at
 	RETURNING t.*
 )
 SELECT <columns> FROM done t ORDER BY t.priority DESC, t.due, t.id`

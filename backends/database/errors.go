@@ -33,6 +33,12 @@ const (
 
 // judge says what the error of a statement means.
 func judge(err error) fault {
+	if e, ok := errors.AsType[*notStored](err); ok {
+		if what := judge(e.err); what != faultLost {
+			return what
+		}
+		return faultAgain
+	}
 	if e, ok := errors.AsType[*pgconn.PgError](err); ok {
 		severity := e.SeverityUnlocalized
 		if severity == "" {

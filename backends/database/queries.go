@@ -14,7 +14,9 @@ import (
 type queries struct {
 	channel string
 
-	insert, get, lookup             string
+	insert, insertNew, insertOne    string
+	copyIn                          string
+	get, lookup                     string
 	claimAll, claimSome             string
 	dueAll, dueSome, cancels        string
 	success, swap, renew, stillHeld string
@@ -49,7 +51,8 @@ func newQueries(schema string) *queries {
 	some := func(query string) string { return with(queuesSome, query) }
 	return &queries{
 		channel: channel(schema),
-		insert:  fill(sqlInsert), get: fill(sqlGet), lookup: fill(sqlLookup),
+		insert:  fill(insertSQL(false)), insertNew: fill(insertSQL(true)), insertOne: fill(sqlInsertOne), copyIn: fill(sqlCopy),
+		get: fill(sqlGet), lookup: fill(sqlLookup),
 		claimAll: all(sqlClaim), claimSome: some(sqlClaim),
 		dueAll: all(sqlDue), dueSome: some(sqlDue), cancels: fill(sqlCancels),
 		success: fill(sqlSuccess), swap: fill(sqlSwap), renew: fill(sqlRenew), stillHeld: fill(sqlStillHeld),

@@ -105,7 +105,7 @@ func enqueueTx(ctx context.Context, r runner, p *tasks.Prepared) error {
 		todo[i] = &all[i]
 	}
 	for len(todo) > 0 {
-		dups, err := b.insert(ctx, r, todo)
+		dups, err := b.insert(ctx, r, b.sql.insertNew, b.insertArgs(todo), todo)
 		if err == nil {
 			todo, err = b.readDups(ctx, r, dups)
 		}

@@ -53,6 +53,9 @@ type flight struct {
 
 // do stores an op and waits for it.
 func (b *Backend) do(ctx context.Context, o *op) error {
+	if alone, err := b.now(ctx, o); alone {
+		return err
+	}
 	done := make(chan error, 1)
 	o.finish = func(err error) { done <- err }
 	if err := b.submit(o); err != nil {
@@ -77,6 +80,35 @@ func (b *Backend) do(ctx context.Context, o *op) error {
 		return err
 	}
 	return <-done
+}
+
+// now stores an op on the caller's goroutine, if no other is on its way or in line, which
+// spares it being handed over twice.
+func (b *Backend) now(ctx context.Context, o *op) (alone bool, err error) {
+	b.gate.RLock()
+	alone = !b.closed && b.queue.Enter()
+	b.gate.RUnlock()
+	if !alone {
+		return false, nil
+	}
+	defer b.queue.Leave()
+	conn, err := b.acquire(ctx)
+	if err != nil {
+		return true, err
+	}
+	late, cancel := graced(ctx)
+	defer cancel()
+	late, stop := context.WithTimeout(late, flushTimeout)
+	defer stop()
+	todo := make([]*fresh, len(o.all))
+	for i := range o.all {
+		todo[i] = &o.all[i]
+	}
+	refused, err := b.storeAll(late, conn, todo)
+	if refused {
+		err = fmt.Errorf("%w: the server refuses it: %w", tasks.ErrInvalidTask, err)
+	}
+	return true, err
 }
 
 // leave gives an op up, and returns what that means; nil if it has finished.
@@ -177,7 +209,7 @@ func (b *Backend) storeAll(ctx context.Context, conn *pgxpool.Conn, todo []*fres
 				return false, err
 			}
 		}
-		dups, err := b.insert(ctx, pgxRunner{conn}, todo)
+		dups, err := b.put(ctx, conn, todo)
 		if err != nil {
 			what := judge(err)
 			switch {

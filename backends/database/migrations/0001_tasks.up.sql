@@ -1,7 +1,8 @@
 -- The tables of Sideman. @ stands for the schema.
 
--- A record. What claim and settle don't change comes first: of a new version on the same page
--- only what lies between the first and the last difference is written to the WAL. What may hold
+-- A record. What claim and settle don't change comes first, and then what only claim does: of a
+-- new version on the same page only what lies between the first and the last difference is
+-- written to the WAL. What may hold
 -- any bytes is bytea; the layout of metadata, workers and errors is in codec.go.
 CREATE TABLE @.tasks (
     enqueued_at      timestamptz NOT NULL,
@@ -18,16 +19,16 @@ CREATE TABLE @.tasks (
     alias            text COLLATE "C" NOT NULL,
     args             bytea,
     metadata         bytea,
-    status           smallint    NOT NULL DEFAULT 0, -- 0 READY, 1 RUNNING, 2 SUCCESSFUL, 3 FAILED, 4 CANCELLED, 9 damaged
-    cancel_requested boolean     NOT NULL DEFAULT false,
     attempts         integer     NOT NULL DEFAULT 0,
     started_at       timestamptz,          -- of the first attempt
     attempted_at     timestamptz,          -- of the newest attempt
+    workers          bytea,                -- one entry for each attempt
+    errors           bytea,                -- one entry for each failed attempt
+    status           smallint    NOT NULL DEFAULT 0, -- 0 READY, 1 RUNNING, 2 SUCCESSFUL, 3 FAILED, 4 CANCELLED, 9 damaged
+    cancel_requested boolean     NOT NULL DEFAULT false,
     finished_at      timestamptz,
     until            timestamptz,          -- RUNNING: the lease's deadline; final: when to delete, NULL is never
     token            bytea,                -- of the lease
-    workers          bytea,                -- one entry for each attempt
-    errors           bytea,                -- one entry for each failed attempt
     cancel_reason    bytea,
     value            bytea,
     CONSTRAINT tasks_pkey PRIMARY KEY (id)

@@ -42,7 +42,9 @@ type job struct {
 	due    time.Time // in the deadlines
 	heapAt int       // there; -1 if it isn't
 
-	answered bool // the handler's goroutine has called done; only it looks
+	// What only the handler's goroutine looks at.
+	answered bool // it has called done
+	next     *job // what it is to run afterwards
 
 	out      tasks.Outcome
 	began    time.Time // when the handler began; zero if it never did
@@ -115,7 +117,19 @@ func (w *Worker) fill() {
 		return
 	}
 	now := time.Now()
-	for w.running < w.opts.Concurrency && w.buffer.len() > 0 {
+	for {
+		j := w.start(now)
+		if j == nil {
+			return
+		}
+		go j.run()
+	}
+}
+
+// start gives a slot to the next buffered job, if there are both. Its goroutine is the
+// caller's part; so is mu.
+func (w *Worker) start(now time.Time) *job {
+	for !w.halted && w.running < w.opts.Concurrency && w.buffer.len() > 0 {
 		j := w.buffer.pop()
 		if out, ok := w.stale(j, now); ok {
 			w.giveBack(j, out)
@@ -127,8 +141,9 @@ func (w *Worker) fill() {
 			j.ctx.deadline = now.Add(t)
 			w.setDue(j, j.ctx.deadline)
 		}
-		go j.run()
+		return j
 	}
+	return nil
 }
 
 // stale reports whether a buffered job must not be started any more, and what
@@ -170,8 +185,17 @@ func (w *Worker) settle(j *job, out tasks.Outcome) {
 	w.settles.Add(j)
 }
 
-// run is the handler's goroutine.
+// run is a handler's goroutine. It goes on with the next job: its stack has grown to what
+// handlers need, which a new one's would have to do again.
 func (j *job) run() {
+	for j != nil {
+		j.runOne()
+		j = j.next
+	}
+}
+
+func (j *job) runOne() {
+	returned := false
 	defer func() {
 		if !j.answered { // a hook ended the goroutine before Execute was called
 			j.w.finish(j, tasks.Outcome{Kind: tasks.OutcomeFailure, Error: &tasks.AttemptError{
@@ -179,12 +203,16 @@ func (j *job) run() {
 			}})
 		}
 		j.cancel(nil)
+		if !returned && j.next != nil { // runtime.Goexit ends this goroutine
+			go j.next.run()
+		}
 	}()
 	j.w.logRunning(j)
 	if j.w.hooked {
 		j.w.rt.Started(&j.ctx, j.rec)
 	}
 	j.w.rt.Execute(&j.ctx, j.rec, j.done)
+	returned = true
 }
 
 func (j *job) done(out tasks.Outcome) {
@@ -203,6 +231,8 @@ func (w *Worker) finish(j *job, out tasks.Outcome) {
 		w.interrupted++
 	}
 	w.freeSlot(j, out)
+	j.next = w.start(j.began.Add(j.took))
+	w.fill()
 	lost := j.lost
 	w.mu.Unlock()
 	if lost {
@@ -210,7 +240,8 @@ func (w *Worker) finish(j *job, out tasks.Outcome) {
 	}
 }
 
-// freeSlot ends a running job with that outcome. The caller holds mu.
+// freeSlot ends a running job with that outcome; what is to run in its slot is up to the
+// caller, who holds mu.
 func (w *Worker) freeSlot(j *job, out tasks.Outcome) {
 	w.dropDue(j)
 	w.running--
@@ -222,8 +253,7 @@ func (w *Worker) freeSlot(j *job, out tasks.Outcome) {
 	} else {
 		w.settle(j, out)
 	}
-	w.fill()
-	if w.buffer.len() <= w.lowWater {
+	if w.buffer.len() <= w.lowWater+1 { // the slot takes one
 		w.poke()
 	}
 	if w.halted {
@@ -253,6 +283,7 @@ func (w *Worker) abandon(j *job) {
 	if given {
 		w.count.abandoned.Add(1)
 		w.freeSlot(j, out)
+		w.fill()
 	}
 	w.mu.Unlock()
 	if !given {

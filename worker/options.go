@@ -29,6 +29,7 @@ const (
 // The defaults of Options.
 const (
 	DefaultConcurrency   = 50
+	DefaultLookAhead     = 2000
 	DefaultLease         = 30 * time.Second
 	DefaultPollInterval  = time.Second
 	DefaultGrace         = 30 * time.Second
@@ -59,7 +60,7 @@ type Options struct {
 	// handler that ends is followed by the next at once. The worker claims no more
 	// ahead than it was seen to use up in about 50 ms: none while tasks are slow.
 	// What is claimed ahead and then not started soon is given back. Default 4 times
-	// Concurrency; negative turns it off.
+	// Concurrency, or DefaultLookAhead if that is more; negative turns it off.
 	LookAhead int `json:"look_ahead,omitempty"`
 	// Lease is for how long a record is this worker's unless it renews the lease,
 	// which it does every third of it. So it is also how long the tasks of a worker
@@ -126,7 +127,7 @@ func (o Options) resolve(known []string) (Options, error) {
 	case o.LookAhead < 0:
 		o.LookAhead = 0
 	case o.LookAhead == 0:
-		o.LookAhead = 4 * o.Concurrency
+		o.LookAhead = max(4*o.Concurrency, DefaultLookAhead)
 	}
 	if o.WorkerID == "" {
 		o.WorkerID = newWorkerID()

@@ -1,0 +1,150 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/sideman-go/sideman/conformance/containers"
+	"github.com/sideman-go/sideman/worker"
+)
+
+// pair is Sideman and a peer on the same store.
+type pair struct {
+	on         string
+	ours, peer contender
+	// about says what the store is and how it is set.
+	about string
+	// stop ends the server.
+	stop func() error
+}
+
+// openPair starts what a pair needs.
+func openPair(ctx context.Context, on, dir string) (*pair, error) {
+	switch on {
+	case onFile:
+		return &pair{
+			on: on, ours: newSideman(boltPlace(dir)), peer: &backliteQueue{dir: dir},
+			about: "files in " + dir + "; both sync every commit", stop: func() error { return nil },
+		}, nil
+	case onPostgres:
+		s, err := startServer(ctx, containers.Postgres)
+		if err != nil {
+			return nil, err
+		}
+		about, err := aboutPostgres(ctx, s.Direct())
+		ours := newSideman(place{
+			backend: on, url: s.Direct() + "&migrate=true", empty: func(ctx context.Context) error { return dropSchema(ctx, s.Direct()) },
+			tuned: worker.Options{Concurrency: 1000},
+		})
+		return &pair{on: on, ours: &postgresSideman{ours, s.Direct()}, peer: &riverQueue{url: s.Direct()}, about: about, stop: s.Close}, err
+	case onRedis:
+		s, err := startServer(ctx, containers.Redis)
+		if err != nil {
+			return nil, err
+		}
+		if err := persist(ctx, s.Direct()); err != nil {
+			return nil, errors.Join(err, s.Close())
+		}
+		about, err := aboutRedis(ctx, s.Direct())
+		ours := newSideman(place{
+			backend: on, url: s.Direct(), empty: func(ctx context.Context) error { return flush(ctx, s.Direct()) },
+			tuned: worker.Options{Concurrency: 1000},
+		})
+		return &pair{on: on, ours: ours, peer: &asynqQueue{url: s.Direct()}, about: about, stop: s.Close}, err
+	}
+	return nil, fmt.Errorf("there is no pair %q; there are %s, %s and %s", on, onPostgres, onRedis, onFile)
+}
+
+// startServer starts a server in a container, as the tests do, or connects to the one that
+// the environment names.
+func startServer(ctx context.Context, kind containers.Kind) (*containers.Server, error) {
+	if err := os.Setenv(containers.ServersEnv, "1"); err != nil {
+		return nil, err
+	}
+	return containers.Start(ctx, kind)
+}
+
+// postgresSideman can say how much WAL there is.
+type postgresSideman struct {
+	*sideman
+
+	server string
+}
+
+func (s *postgresSideman) walPosition(ctx context.Context) (float64, error) {
+	return walPosition(ctx, s.server)
+}
+
+func (r *riverQueue) walPosition(ctx context.Context) (float64, error) {
+	return walPosition(ctx, r.url)
+}
+
+func walPosition(ctx context.Context, url string) (at float64, err error) {
+	err = onConn(ctx, url, func(conn *pgx.Conn) error {
+		return conn.QueryRow(ctx, "SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::float8").Scan(&at)
+	})
+	return at, err
+}
+
+func dropSchema(ctx context.Context, url string) error {
+	return onConn(ctx, url, func(conn *pgx.Conn) error {
+		_, err := conn.Exec(ctx, "SET client_min_messages = warning; DROP SCHEMA IF EXISTS sideman CASCADE")
+		return err
+	})
+}
+
+func aboutPostgres(ctx context.Context, url string) (about string, err error) {
+	err = onConn(ctx, url, func(conn *pgx.Conn) error {
+		return conn.QueryRow(ctx, `SELECT 'PostgreSQL ' || current_setting('server_version') || ', fsync ' || current_setting('fsync')
+			|| ', synchronous_commit ' || current_setting('synchronous_commit') || ', shared_buffers ' || current_setting('shared_buffers')`).Scan(&about)
+	})
+	return about, err
+}
+
+func onConn(ctx context.Context, url string, fn func(*pgx.Conn) error) error {
+	conn, err := pgx.Connect(ctx, url)
+	if err != nil {
+		return err
+	}
+	return errors.Join(fn(conn), conn.Close(ctx))
+}
+
+func flush(ctx context.Context, url string) error {
+	return onRedisConn(url, func(c *redis.Client) error { return c.FlushDB(ctx).Err() })
+}
+
+// persist sets Redis as most are who keep tasks in it: each write goes to a file, which is synced
+// once a second. The tests' servers sync it after every command.
+func persist(ctx context.Context, url string) error {
+	return onRedisConn(url, func(c *redis.Client) error { return c.ConfigSet(ctx, "appendfsync", "everysec").Err() })
+}
+
+func aboutRedis(ctx context.Context, url string) (about string, err error) {
+	err = onRedisConn(url, func(c *redis.Client) error {
+		info, err := c.InfoMap(ctx, "server").Result()
+		if err != nil {
+			return err
+		}
+		set, err := c.ConfigGet(ctx, "append*").Result()
+		if err != nil {
+			return err
+		}
+		about = fmt.Sprintf("Redis %s, appendonly %s, appendfsync %s", info["Server"]["redis_version"], set["appendonly"], set["appendfsync"])
+		return nil
+	})
+	return about, err
+}
+
+func onRedisConn(url string, fn func(*redis.Client) error) error {
+	o, err := redis.ParseURL(url)
+	if err != nil {
+		return err
+	}
+	c := redis.NewClient(o)
+	return errors.Join(fn(c), c.Close())
+}

@@ -132,6 +132,7 @@ func measurePair(ctx context.Context, o options, on, dir string, rep *report, pr
 	if o.quick {
 		size = quickSizes()
 	}
+	size = size.on(on)
 	for _, sc := range scenarios() {
 		if _, asked := sc.goals[on]; !asked || !strings.Contains(sc.name, o.only) {
 			continue

@@ -16,6 +16,8 @@ TESTFLAGS ?=
 JSON ?=
 # What is tested: every module of go.work, or as in: make test PKG=./tasks/...
 PKG ?= work
+# For make bench.
+BENCHFLAGS ?=
 BENCH ?= .
 BENCHTIME ?= 1s
 BENCHCOUNT ?= 1
@@ -76,7 +78,11 @@ fmt: $(TOOLS) ## Format the code: gofumpt, goimports
 	bin/golangci-lint fmt $(addsuffix /...,$(WORK_MODULES))
 
 .PHONY: bench
-bench: ## Benchmark the root module: BENCH=regexp, BENCHTIME=1s, BENCHCOUNT=6 (for bin/benchstat)
+bench: images ## Measure beside River, asynq and backlite: BENCHFLAGS='-quick', '-on redis -only enqueue'
+	@go run ./benchmarks $(BENCHFLAGS)
+
+.PHONY: microbench
+microbench: ## Run the Go benchmarks of the root module: BENCH=regexp, BENCHTIME=1s, BENCHCOUNT=6 (for bin/benchstat)
 	go test -run '^$$' -bench '$(BENCH)' -benchmem -benchtime $(BENCHTIME) -count $(BENCHCOUNT) ./...
 
 # The packages whose TestConformance goes into docs/conformance.md.

@@ -32,6 +32,7 @@ type options struct {
 	runs      int
 	on        string
 	only      string
+	skip      string
 	json, svg string
 	profile   string
 	ours      bool
@@ -43,6 +44,7 @@ func main() {
 	flag.IntVar(&o.runs, "runs", 0, "alternated runs of each `number`; default 5, or 1 with -quick")
 	flag.StringVar(&o.on, "on", "database,redis,bolt", "which pairs")
 	flag.StringVar(&o.only, "only", "", "only scenarios whose name has this `text` in it")
+	flag.StringVar(&o.skip, "skip", "", "no scenarios whose name has this `text` in it")
 	flag.StringVar(&o.json, "json", "", "write all figures to this `file`")
 	flag.StringVar(&o.svg, "svg", "", "write a plot to this `file`")
 	flag.BoolVar(&o.ours, "ours", false, "only Sideman, for a profile")
@@ -103,7 +105,8 @@ func run(ctx context.Context, o options, out, progress io.Writer) error {
 	for on := range strings.SplitSeq(o.on, ",") {
 		err := measurePair(ctx, o, strings.TrimSpace(on), dir, rep, progress)
 		if ctx.Err() != nil {
-			return errors.Join(append(failed, errors.New("interrupted"))...)
+			failed = append(failed, errors.New("interrupted"))
+			break // what there is is printed
 		}
 		if err != nil {
 			failed = append(failed, fmt.Errorf("%s: %w", on, err))
@@ -134,7 +137,7 @@ func measurePair(ctx context.Context, o options, on, dir string, rep *report, pr
 	}
 	size = size.on(on)
 	for _, sc := range scenarios() {
-		if _, asked := sc.goals[on]; !asked || !strings.Contains(sc.name, o.only) {
+		if _, asked := sc.goals[on]; !asked || !strings.Contains(sc.name, o.only) || (o.skip != "" && strings.Contains(sc.name, o.skip)) {
 			continue
 		}
 		row := &row{On: on, Scenario: sc.name, Unit: sc.unit, Low: sc.low, goal: sc.goals[on], Ours: p.ours.name(), Peer: p.peer.name()}

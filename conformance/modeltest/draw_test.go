@@ -23,14 +23,13 @@ func drawQueue(t *rapid.T) string { return oneOf(t, "queue", "a", "ab", "a/b") }
 func drawTask(t *rapid.T) string { return oneOf(t, "task", "f", "g") }
 
 // drawRecord makes a record, of which only few have more than the usual.
-func drawRecord(t *rapid.T, id string) *tasks.Record {
+func drawRecord(t *rapid.T, id string, now time.Time) *tasks.Record {
 	rec := &tasks.Record{
 		ID: id, Alias: tasks.DefaultAlias, Task: drawTask(t), Queue: drawQueue(t), Status: tasks.Ready,
 		MaxAttempts: rapid.IntRange(1, 3).Draw(t, "max attempts"),
 		Priority:    oneOf(t, "priority", 0, 0, tasks.MinPriority, -1, 1, tasks.MaxPriority),
 		Args:        json.RawMessage(`[1]`),
 	}
-	now := time.Now()
 	switch oneOf(t, "due", "now", "now", "now", "delay", "later", "earlier") {
 	case "delay":
 		rec.Delay = oneOf(t, "delay", time.Millisecond, time.Second, time.Hour)
@@ -95,14 +94,14 @@ func drawOutcome(t *rapid.T, l lease) tasks.Outcome {
 	return out
 }
 
-func drawChange(t *rapid.T) tasks.Change {
+func drawChange(t *rapid.T, now time.Time) tasks.Change {
 	c := tasks.Change{Kind: oneOf(t, "change", tasks.ChangeCancel, tasks.ChangeCancel, tasks.ChangeRetry, tasks.ChangeRetry, tasks.ChangeDelete, tasks.ChangeReschedule)}
 	switch c.Kind {
 	case tasks.ChangeCancel:
 		c.Reason = oneOf(t, "reason", "", "not wanted", "not needed")
 	case tasks.ChangeReschedule:
 		if rapid.Bool().Draw(t, "at a time") {
-			c.At = time.Now().Add(oneOf(t, "at", -time.Hour, 0, time.Minute))
+			c.At = now.Add(oneOf(t, "at", -time.Hour, 0, time.Minute))
 		} else {
 			c.Delay = oneOf(t, "by", -time.Hour, 0, time.Minute)
 		}
@@ -116,7 +115,7 @@ func drawStatuses(t *rapid.T) []tasks.Status {
 }
 
 // drawFilter draws a filter; began is when the sequence started.
-func drawFilter(t *rapid.T, began time.Time) (f tasks.Filter) {
+func drawFilter(t *rapid.T, began, now time.Time) (f tasks.Filter) {
 	f.Statuses = drawStatuses(t)
 	if rapid.Bool().Draw(t, "by queue") {
 		f.Queues = []string{drawQueue(t)}
@@ -130,9 +129,9 @@ func drawFilter(t *rapid.T, began time.Time) (f tasks.Filter) {
 		case "began":
 			return began
 		case "now":
-			return time.Now()
+			return now
 		case "between":
-			return began.Add(time.Since(began) / 2)
+			return began.Add(now.Sub(began) / 2)
 		}
 		return time.Time{}
 	}

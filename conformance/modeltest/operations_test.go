@@ -1,18 +1,20 @@
 package modeltest
 
 import (
+	"errors"
 	"slices"
 	"time"
 
 	"pgregory.net/rapid"
 
 	"github.com/sideman-go/sideman/tasks"
+	"github.com/sideman-go/sideman/tasks/lifecycle"
 )
 
 func (m *machine) enqueue(t *rapid.T) {
 	recs := make([]*tasks.Record, rapid.IntRange(1, 3).Draw(t, "how many"))
 	for i := range recs {
-		recs[i] = drawRecord(t, drawID(t, m.made))
+		recs[i] = drawRecord(t, drawID(t, m.made), m.clock.now())
 		m.made++
 	}
 	m.put(t, recs)
@@ -25,7 +27,7 @@ func (m *machine) enqueueAgain(t *rapid.T) {
 	}
 	var recs []*tasks.Record
 	for _, id := range m.someIDs(t) {
-		recs = append(recs, drawRecord(t, id))
+		recs = append(recs, drawRecord(t, id, m.clock.now()))
 	}
 	m.put(t, recs)
 }
@@ -48,12 +50,43 @@ func (m *machine) claim(t *rapid.T) {
 		Selection: drawSelection(t), Worker: oneOf(t, "worker", "w0", "w1"),
 		Limit: rapid.IntRange(0, 4).Draw(t, "limit"), Lease: oneOf(t, "lease", time.Second, time.Second, time.Minute),
 	}
+	before := m.expired(t)
 	got, err := m.store.Claim(m.ctx, req)
 	want, refErr := m.ref.Claim(m.ctx, req)
+	if left := m.expired(t); m.clears && len(left) < len(before) {
+		m.clear(t, left)
+	}
 	same(t, "the errors of Claim", verdict(err), verdict(refErr))
 	same(t, "the claims", untold(got), untold(want))
 	for i := range got {
 		m.leases = append(m.leases, lease{got[i].Lease, want[i].Lease})
+	}
+}
+
+// expired returns the ids of the reference's records that a sweep would cancel.
+func (m *machine) expired(t *rapid.T) (ids []string) {
+	for _, rec := range m.pages(t, m.ref, tasks.ListRequest{}) {
+		if lifecycle.Expired(rec, m.clock.now()) {
+			ids = append(ids, rec.ID)
+		}
+	}
+	return ids
+}
+
+// clear cancels expired records in the reference that the store has cancelled.
+func (m *machine) clear(t *rapid.T, ids []string) {
+	for _, id := range ids {
+		rec, err := m.store.GetResult(m.ctx, id)
+		switch {
+		case err == nil && rec.Status != tasks.Cancelled:
+			continue
+		case err != nil && !errors.Is(err, tasks.ErrResultNotFound):
+			t.Fatalf("get %s: %v", id, err)
+		}
+		change := tasks.Change{Kind: tasks.ChangeCancel, Reason: lifecycle.ReasonExpired}
+		if _, err := m.ref.Alter(m.ctx, change, []string{id}); err != nil {
+			t.Fatalf("cancel %s: %v", id, err)
+		}
 	}
 }
 
@@ -110,7 +143,7 @@ func (m *machine) settle(t *rapid.T) {
 }
 
 func (m *machine) advance(t *rapid.T) {
-	time.Sleep(oneOf(t, "how long", time.Microsecond, time.Millisecond, time.Second, time.Second, time.Minute, time.Hour, 25*time.Hour, 8*24*time.Hour))
+	m.clock.advance(t, oneOf(t, "how long", time.Microsecond, time.Millisecond, time.Second, time.Second, time.Minute, time.Hour, 25*time.Hour, 8*24*time.Hour))
 }
 
 func (m *machine) sweep(t *rapid.T) {
@@ -121,7 +154,7 @@ func (m *machine) sweep(t *rapid.T) {
 }
 
 func (m *machine) alter(t *rapid.T) {
-	change, ids := drawChange(t), m.someIDs(t)
+	change, ids := drawChange(t, m.clock.now()), m.someIDs(t)
 	got, err := m.store.Alter(m.ctx, change, ids)
 	want, refErr := m.ref.Alter(m.ctx, change, ids)
 	same(t, "the errors of Alter", verdict(err), verdict(refErr))
@@ -162,7 +195,7 @@ func (m *machine) pruneAll(t *rapid.T, s tasks.Store, req tasks.PruneRequest) (s
 }
 
 func (m *machine) list(t *rapid.T) {
-	req := tasks.ListRequest{Filter: drawFilter(t, m.began), Newest: rapid.Bool().Draw(t, "newest"), Limit: rapid.IntRange(0, 4).Draw(t, "page")}
+	req := tasks.ListRequest{Filter: drawFilter(t, m.began, m.clock.now()), Newest: rapid.Bool().Draw(t, "newest"), Limit: rapid.IntRange(0, 4).Draw(t, "page")}
 	if len(m.ids) > 0 && rapid.Bool().Draw(t, "from the middle") {
 		req.After = rapid.SampledFrom(m.ids).Draw(t, "after")
 	}

@@ -109,7 +109,7 @@ func run(t *rapid.T, s subject) {
 		"settle": m.settle, "settle more": m.settle,
 		"time goes by": m.advance, "sweep": m.sweep,
 		"alter": m.alter, "pause": m.pause, "prune": m.prune,
-		"list": m.list, "heartbeat": m.heartbeat, "reopen": m.reopen,
+		"crowd": m.crowd, "list": m.list, "heartbeat": m.heartbeat, "reopen": m.reopen,
 		"": m.compare,
 	})
 }

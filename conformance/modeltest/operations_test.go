@@ -12,12 +12,7 @@ import (
 )
 
 func (m *machine) enqueue(t *rapid.T) {
-	recs := make([]*tasks.Record, rapid.IntRange(1, 3).Draw(t, "how many"))
-	for i := range recs {
-		recs[i] = drawRecord(t, drawID(t, m.made), m.clock.now())
-		m.made++
-	}
-	m.put(t, recs)
+	m.put(t, m.drawRecords(t))
 }
 
 // enqueueAgain enqueues ids that are stored, or were, among new ones.
@@ -45,15 +40,26 @@ func (m *machine) put(t *rapid.T, recs []*tasks.Record) {
 	same(t, "what Enqueue reports", storeds(recs), storeds(forRef))
 }
 
-func (m *machine) claim(t *rapid.T) {
+func (m *machine) drawRecords(t *rapid.T) []*tasks.Record {
+	recs := make([]*tasks.Record, rapid.IntRange(1, 3).Draw(t, "how many"))
+	for i := range recs {
+		recs[i] = drawRecord(t, drawID(t, m.made), m.clock.now())
+		m.made++
+	}
+	return recs
+}
+
+func (m *machine) claim(t *rapid.T) { m.claimUpTo(t, rapid.IntRange(0, 4).Draw(t, "limit")) }
+
+func (m *machine) claimUpTo(t *rapid.T, limit int) {
 	req := tasks.ClaimRequest{
 		Selection: drawSelection(t), Worker: oneOf(t, "worker", "w0", "w1"),
-		Limit: rapid.IntRange(0, 4).Draw(t, "limit"), Lease: oneOf(t, "lease", time.Second, time.Second, time.Minute),
+		Limit: limit, Lease: oneOf(t, "lease", brief, time.Second, time.Second, time.Minute),
 	}
 	before := m.expired(t)
 	got, err := m.store.Claim(m.ctx, req)
 	want, refErr := m.ref.Claim(m.ctx, req)
-	if left := m.expired(t); m.clears && len(left) < len(before) {
+	if left := m.expired(t); len(left) < len(before) {
 		m.clear(t, left)
 	}
 	same(t, "the errors of Claim", verdict(err), verdict(refErr))
@@ -63,8 +69,12 @@ func (m *machine) claim(t *rapid.T) {
 	}
 }
 
-// expired returns the ids of the reference's records that a sweep would cancel.
+// expired returns the ids of the reference's records that a claim may cancel besides
+// those that it comes upon.
 func (m *machine) expired(t *rapid.T) (ids []string) {
+	if !m.clears {
+		return nil
+	}
 	for _, rec := range m.pages(t, m.ref, tasks.ListRequest{}) {
 		if lifecycle.Expired(rec, m.clock.now()) {
 			ids = append(ids, rec.ID)
@@ -110,7 +120,7 @@ func (m *machine) someLeases(t *rapid.T) []lease {
 
 func (m *machine) renew(t *rapid.T) {
 	some := m.someLeases(t)
-	d := oneOf(t, "for", time.Second, time.Minute, time.Hour)
+	d := oneOf(t, "for", brief, time.Second, time.Minute, time.Hour)
 	got, err := m.store.Renew(m.ctx, leasesOf(some, false), d)
 	want, refErr := m.ref.Renew(m.ctx, leasesOf(some, true), d)
 	same(t, "the errors of Renew", verdict(err), verdict(refErr))
@@ -129,9 +139,15 @@ func leasesOf(some []lease, ref bool) (leases []tasks.Lease) {
 }
 
 func (m *machine) settle(t *rapid.T) {
+	m.settleBy(t, m.someLeases(t), func() tasks.Outcome { return drawOutcome(t) })
+}
+
+// settleBy settles leases, each with an outcome of its own.
+func (m *machine) settleBy(t *rapid.T, leases []lease, outcome func() tasks.Outcome) {
 	var outs, forRef []tasks.Outcome
-	for _, l := range m.someLeases(t) {
-		out := drawOutcome(t, l)
+	for _, l := range leases {
+		out := outcome()
+		out.Lease = l.ref
 		forRef = append(forRef, out)
 		out.Lease = l.store
 		outs = append(outs, out)
@@ -154,7 +170,10 @@ func (m *machine) sweep(t *rapid.T) {
 }
 
 func (m *machine) alter(t *rapid.T) {
-	change, ids := drawChange(t, m.clock.now()), m.someIDs(t)
+	m.change(t, drawChange(t, m.clock.now()), m.someIDs(t))
+}
+
+func (m *machine) change(t *rapid.T, change tasks.Change, ids []string) {
 	got, err := m.store.Alter(m.ctx, change, ids)
 	want, refErr := m.ref.Alter(m.ctx, change, ids)
 	same(t, "the errors of Alter", verdict(err), verdict(refErr))
@@ -169,7 +188,7 @@ func (m *machine) pause(t *rapid.T) {
 // prune prunes in batches to the end: what one batch finds is the store's affair.
 func (m *machine) prune(t *rapid.T) {
 	req := tasks.PruneRequest{
-		OlderThan: oneOf(t, "older than", 0, time.Second, time.Hour, 24*time.Hour),
+		OlderThan: oneOf(t, "older than", 0, brief, time.Second, time.Hour, 24*time.Hour),
 		Limit:     rapid.IntRange(0, 3).Draw(t, "limit"),
 	}
 	req.Statuses = slices.DeleteFunc(drawStatuses(t), func(s tasks.Status) bool { return !s.Final() })

@@ -63,14 +63,18 @@ func queuesCases() []Case {
 				e.standing(h, tasks.Failed, inQueue("nothing due"))
 				e.standing(h, tasks.Running, inQueue("nothing due"))
 				e.enqueue(h,
-					e.record(inQueue("nothing due"), delayed(time.Hour)), e.record(inQueue("at once"), priority(-5)),
+					e.record(inQueue("nothing due"), delayed(time.Hour)),
+					e.record(inQueue("in centuries"), runAfter(time.Date(2500, time.January, 1, 0, 0, 0, 0, time.UTC))), // in more nanoseconds than there are
+					e.record(inQueue("at once"), priority(-5)),
 					e.record(inQueue("later"), delayed(apart)), e.record(inQueue("later"), delayed(time.Hour), priority(5)),
 				)
 				e.pause(apart + apart/4)
 				e.enqueue(h, e.record(inQueue("at once"), priority(9)))
 				queues := e.queues(h)
-				if got := queues["nothing due"].OldestDue; got != 0 {
-					e.Errorf("OldestDue of a queue with nothing due: got %v, want 0", got)
+				for _, name := range []string{"nothing due", "in centuries"} {
+					if got := queues[name].OldestDue; got != 0 {
+						e.Errorf("OldestDue of a queue with nothing due, %q: got %v, want 0", name, got)
+					}
 				}
 				if got := queues["at once"].OldestDue; got < apart || got > e.timing.Deadline {
 					e.Errorf("OldestDue %v after the enqueue: got %v", apart+apart/4, got)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/sideman-go/sideman/tasks"
 	"github.com/sideman-go/sideman/tasks/lifecycle"
@@ -177,10 +178,14 @@ func (b *Backend) Prune(ctx context.Context, req tasks.PruneRequest) (p tasks.Pr
 	if len(req.Queues) > 0 && len(queues) == 0 {
 		return p, nil // no queue has such a name
 	}
+	older := micros(req.OlderThan)
+	if req.OlderThan%time.Microsecond > 0 {
+		older++ // what is younger by a part of one isn't deleted
+	}
 	var picked int
 	var last *string
 	err = b.write(ctx, b.sql.pruneWhere, []any{
-		req.After, statuses, queues, micros(req.OlderThan), int64(req.Limit), int64(maxLooked),
+		req.After, statuses, queues, older, int64(req.Limit), int64(maxLooked),
 	}, func(scan func(...any) error) error { return scan(&p.Deleted, &picked, &last) })
 	if err != nil {
 		return tasks.Pruned{}, err

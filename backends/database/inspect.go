@@ -173,7 +173,8 @@ func (b *Backend) Queues(ctx context.Context) ([]tasks.QueueInfo, error) {
 				q.Waiting = make(map[string]int64)
 			}
 			q.Waiting[task.String] += n
-			q.OldestDue = max(q.OldestDue, time.Duration(age.Int64)*time.Microsecond)
+			// Of what is due in centuries the nanoseconds would overflow.
+			q.OldestDue = max(q.OldestDue, time.Duration(max(age.Int64, 0))*time.Microsecond)
 		}
 		return nil
 	})

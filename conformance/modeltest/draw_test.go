@@ -22,34 +22,47 @@ func drawQueue(t *rapid.T) string { return oneOf(t, "queue", "a", "ab", "a/b") }
 
 func drawTask(t *rapid.T) string { return oneOf(t, "task", "f", "g") }
 
+// brief is no number of microseconds, which is how times are kept.
+const brief = 1500 * time.Nanosecond
+
+// drawFar draws a time out of reach of the rest, on either side of what is counted from.
+func drawFar(t *rapid.T) time.Time {
+	return oneOf(t, "far", time.Date(1, time.January, 2, 0, 0, 0, 0, time.UTC), time.Unix(-1, 5000), time.Date(9999, time.December, 31, 23, 59, 59, 999_999_999, time.UTC))
+}
+
 // drawRecord makes a record, of which only few have more than the usual.
-func drawRecord(t *rapid.T, id string) *tasks.Record {
+func drawRecord(t *rapid.T, id string, now time.Time) *tasks.Record {
 	rec := &tasks.Record{
 		ID: id, Alias: tasks.DefaultAlias, Task: drawTask(t), Queue: drawQueue(t), Status: tasks.Ready,
 		MaxAttempts: rapid.IntRange(1, 3).Draw(t, "max attempts"),
 		Priority:    oneOf(t, "priority", 0, 0, tasks.MinPriority, -1, 1, tasks.MaxPriority),
 		Args:        json.RawMessage(`[1]`),
 	}
-	now := time.Now()
-	switch oneOf(t, "due", "now", "now", "now", "delay", "later", "earlier") {
+	switch oneOf(t, "due", "now", "now", "now", "delay", "later", "earlier", "at") {
 	case "delay":
-		rec.Delay = oneOf(t, "delay", time.Millisecond, time.Second, time.Hour)
+		rec.Delay = oneOf(t, "delay", brief, time.Millisecond, time.Second, time.Hour)
 	case "later":
 		rec.RunAfter = now.Add(oneOf(t, "later by", time.Nanosecond, time.Second, time.Hour))
 	case "earlier":
 		rec.RunAfter = now.Add(-time.Hour)
-	}
-	switch oneOf(t, "expiry", "none", "none", "none", "TTL", "at", "over") {
-	case "TTL":
-		rec.TTL = oneOf(t, "TTL", time.Millisecond, time.Second, time.Hour)
 	case "at":
+		rec.RunAfter = drawFar(t)
+	}
+	switch oneOf(t, "expiry", "none", "none", "none", "TTL", "soon", "over", "at") {
+	case "TTL":
+		rec.TTL = oneOf(t, "TTL", brief, time.Millisecond, time.Second, time.Hour)
+	case "soon":
 		rec.ExpiresAt = now.Add(time.Second)
 	case "over":
 		rec.ExpiresAt = now.Add(-time.Second)
+	case "at":
+		rec.ExpiresAt = drawFar(t)
 	}
-	switch oneOf(t, "retain", "default", "default", "not", "hour", "ever") {
+	switch oneOf(t, "retain", "default", "default", "not", "brief", "hour", "ever") {
 	case "not":
 		rec.Retain = new(time.Duration)
+	case "brief": // of a part of a microsecond stores make one, or none
+		rec.Retain = new(time.Microsecond)
 	case "hour":
 		rec.Retain = new(time.Hour)
 	case "ever":
@@ -78,10 +91,10 @@ func drawSelection(t *rapid.T) (sel tasks.Selection) {
 	return sel
 }
 
-func drawOutcome(t *rapid.T, l lease) tasks.Outcome {
-	out := tasks.Outcome{Lease: l.ref, Kind: oneOf(t, "kind", tasks.OutcomeSuccess, tasks.OutcomeFailure, tasks.OutcomeRetry, tasks.OutcomeRetry,
+func drawOutcome(t *rapid.T) tasks.Outcome {
+	out := tasks.Outcome{Kind: oneOf(t, "kind", tasks.OutcomeSuccess, tasks.OutcomeFailure, tasks.OutcomeRetry, tasks.OutcomeRetry,
 		tasks.OutcomeSnooze, tasks.OutcomeRelease, tasks.OutcomeCancel, tasks.OutcomeKind("other"))}
-	out.Delay = oneOf(t, "delay", 0, 0, -time.Second, time.Second, time.Hour)
+	out.Delay = oneOf(t, "delay", 0, 0, -time.Second, brief, time.Second, time.Hour)
 	switch out.Kind {
 	case tasks.OutcomeSuccess:
 		out.Value = oneOf(t, "value", nil, json.RawMessage(`"done"`), json.RawMessage(`"`+strings.Repeat("y", 2<<10)+`"`))
@@ -95,16 +108,16 @@ func drawOutcome(t *rapid.T, l lease) tasks.Outcome {
 	return out
 }
 
-func drawChange(t *rapid.T) tasks.Change {
+func drawChange(t *rapid.T, now time.Time) tasks.Change {
 	c := tasks.Change{Kind: oneOf(t, "change", tasks.ChangeCancel, tasks.ChangeCancel, tasks.ChangeRetry, tasks.ChangeRetry, tasks.ChangeDelete, tasks.ChangeReschedule)}
 	switch c.Kind {
 	case tasks.ChangeCancel:
 		c.Reason = oneOf(t, "reason", "", "not wanted", "not needed")
 	case tasks.ChangeReschedule:
 		if rapid.Bool().Draw(t, "at a time") {
-			c.At = time.Now().Add(oneOf(t, "at", -time.Hour, 0, time.Minute))
+			c.At = oneOf(t, "at", now.Add(-time.Hour), now, now.Add(time.Minute), drawFar(t))
 		} else {
-			c.Delay = oneOf(t, "by", -time.Hour, 0, time.Minute)
+			c.Delay = oneOf(t, "by", -time.Hour, 0, brief, time.Minute)
 		}
 	default:
 	}
@@ -116,7 +129,7 @@ func drawStatuses(t *rapid.T) []tasks.Status {
 }
 
 // drawFilter draws a filter; began is when the sequence started.
-func drawFilter(t *rapid.T, began time.Time) (f tasks.Filter) {
+func drawFilter(t *rapid.T, began, now time.Time) (f tasks.Filter) {
 	f.Statuses = drawStatuses(t)
 	if rapid.Bool().Draw(t, "by queue") {
 		f.Queues = []string{drawQueue(t)}
@@ -130,9 +143,9 @@ func drawFilter(t *rapid.T, began time.Time) (f tasks.Filter) {
 		case "began":
 			return began
 		case "now":
-			return time.Now()
+			return now
 		case "between":
-			return began.Add(time.Since(began) / 2)
+			return began.Add(now.Sub(began) / 2)
 		}
 		return time.Time{}
 	}

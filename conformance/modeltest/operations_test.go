@@ -1,21 +1,18 @@
 package modeltest
 
 import (
+	"errors"
 	"slices"
 	"time"
 
 	"pgregory.net/rapid"
 
 	"github.com/sideman-go/sideman/tasks"
+	"github.com/sideman-go/sideman/tasks/lifecycle"
 )
 
 func (m *machine) enqueue(t *rapid.T) {
-	recs := make([]*tasks.Record, rapid.IntRange(1, 3).Draw(t, "how many"))
-	for i := range recs {
-		recs[i] = drawRecord(t, drawID(t, m.made))
-		m.made++
-	}
-	m.put(t, recs)
+	m.put(t, m.drawRecords(t))
 }
 
 // enqueueAgain enqueues ids that are stored, or were, among new ones.
@@ -25,7 +22,7 @@ func (m *machine) enqueueAgain(t *rapid.T) {
 	}
 	var recs []*tasks.Record
 	for _, id := range m.someIDs(t) {
-		recs = append(recs, drawRecord(t, id))
+		recs = append(recs, drawRecord(t, id, m.clock.now()))
 	}
 	m.put(t, recs)
 }
@@ -43,17 +40,63 @@ func (m *machine) put(t *rapid.T, recs []*tasks.Record) {
 	same(t, "what Enqueue reports", storeds(recs), storeds(forRef))
 }
 
-func (m *machine) claim(t *rapid.T) {
+func (m *machine) drawRecords(t *rapid.T) []*tasks.Record {
+	recs := make([]*tasks.Record, rapid.IntRange(1, 3).Draw(t, "how many"))
+	for i := range recs {
+		recs[i] = drawRecord(t, drawID(t, m.made), m.clock.now())
+		m.made++
+	}
+	return recs
+}
+
+func (m *machine) claim(t *rapid.T) { m.claimUpTo(t, rapid.IntRange(0, 4).Draw(t, "limit")) }
+
+func (m *machine) claimUpTo(t *rapid.T, limit int) {
 	req := tasks.ClaimRequest{
 		Selection: drawSelection(t), Worker: oneOf(t, "worker", "w0", "w1"),
-		Limit: rapid.IntRange(0, 4).Draw(t, "limit"), Lease: oneOf(t, "lease", time.Second, time.Second, time.Minute),
+		Limit: limit, Lease: oneOf(t, "lease", brief, time.Second, time.Second, time.Minute),
 	}
+	before := m.expired(t)
 	got, err := m.store.Claim(m.ctx, req)
 	want, refErr := m.ref.Claim(m.ctx, req)
+	if left := m.expired(t); len(left) < len(before) {
+		m.clear(t, left)
+	}
 	same(t, "the errors of Claim", verdict(err), verdict(refErr))
 	same(t, "the claims", untold(got), untold(want))
 	for i := range got {
 		m.leases = append(m.leases, lease{got[i].Lease, want[i].Lease})
+	}
+}
+
+// expired returns the ids of the reference's records that a claim may cancel besides
+// those that it comes upon.
+func (m *machine) expired(t *rapid.T) (ids []string) {
+	if !m.clears {
+		return nil
+	}
+	for _, rec := range m.pages(t, m.ref, tasks.ListRequest{}) {
+		if lifecycle.Expired(rec, m.clock.now()) {
+			ids = append(ids, rec.ID)
+		}
+	}
+	return ids
+}
+
+// clear cancels expired records in the reference that the store has cancelled.
+func (m *machine) clear(t *rapid.T, ids []string) {
+	for _, id := range ids {
+		rec, err := m.store.GetResult(m.ctx, id)
+		switch {
+		case err == nil && rec.Status != tasks.Cancelled:
+			continue
+		case err != nil && !errors.Is(err, tasks.ErrResultNotFound):
+			t.Fatalf("get %s: %v", id, err)
+		}
+		change := tasks.Change{Kind: tasks.ChangeCancel, Reason: lifecycle.ReasonExpired}
+		if _, err := m.ref.Alter(m.ctx, change, []string{id}); err != nil {
+			t.Fatalf("cancel %s: %v", id, err)
+		}
 	}
 }
 
@@ -77,7 +120,7 @@ func (m *machine) someLeases(t *rapid.T) []lease {
 
 func (m *machine) renew(t *rapid.T) {
 	some := m.someLeases(t)
-	d := oneOf(t, "for", time.Second, time.Minute, time.Hour)
+	d := oneOf(t, "for", brief, time.Second, time.Minute, time.Hour)
 	got, err := m.store.Renew(m.ctx, leasesOf(some, false), d)
 	want, refErr := m.ref.Renew(m.ctx, leasesOf(some, true), d)
 	same(t, "the errors of Renew", verdict(err), verdict(refErr))
@@ -96,9 +139,15 @@ func leasesOf(some []lease, ref bool) (leases []tasks.Lease) {
 }
 
 func (m *machine) settle(t *rapid.T) {
+	m.settleBy(t, m.someLeases(t), func() tasks.Outcome { return drawOutcome(t) })
+}
+
+// settleBy settles leases, each with an outcome of its own.
+func (m *machine) settleBy(t *rapid.T, leases []lease, outcome func() tasks.Outcome) {
 	var outs, forRef []tasks.Outcome
-	for _, l := range m.someLeases(t) {
-		out := drawOutcome(t, l)
+	for _, l := range leases {
+		out := outcome()
+		out.Lease = l.ref
 		forRef = append(forRef, out)
 		out.Lease = l.store
 		outs = append(outs, out)
@@ -110,7 +159,7 @@ func (m *machine) settle(t *rapid.T) {
 }
 
 func (m *machine) advance(t *rapid.T) {
-	time.Sleep(oneOf(t, "how long", time.Microsecond, time.Millisecond, time.Second, time.Second, time.Minute, time.Hour, 25*time.Hour, 8*24*time.Hour))
+	m.clock.advance(t, oneOf(t, "how long", time.Microsecond, time.Millisecond, time.Second, time.Second, time.Minute, time.Hour, 25*time.Hour, 8*24*time.Hour))
 }
 
 func (m *machine) sweep(t *rapid.T) {
@@ -121,7 +170,10 @@ func (m *machine) sweep(t *rapid.T) {
 }
 
 func (m *machine) alter(t *rapid.T) {
-	change, ids := drawChange(t), m.someIDs(t)
+	m.change(t, drawChange(t, m.clock.now()), m.someIDs(t))
+}
+
+func (m *machine) change(t *rapid.T, change tasks.Change, ids []string) {
 	got, err := m.store.Alter(m.ctx, change, ids)
 	want, refErr := m.ref.Alter(m.ctx, change, ids)
 	same(t, "the errors of Alter", verdict(err), verdict(refErr))
@@ -136,7 +188,7 @@ func (m *machine) pause(t *rapid.T) {
 // prune prunes in batches to the end: what one batch finds is the store's affair.
 func (m *machine) prune(t *rapid.T) {
 	req := tasks.PruneRequest{
-		OlderThan: oneOf(t, "older than", 0, time.Second, time.Hour, 24*time.Hour),
+		OlderThan: oneOf(t, "older than", 0, brief, time.Second, time.Hour, 24*time.Hour),
 		Limit:     rapid.IntRange(0, 3).Draw(t, "limit"),
 	}
 	req.Statuses = slices.DeleteFunc(drawStatuses(t), func(s tasks.Status) bool { return !s.Final() })
@@ -162,7 +214,7 @@ func (m *machine) pruneAll(t *rapid.T, s tasks.Store, req tasks.PruneRequest) (s
 }
 
 func (m *machine) list(t *rapid.T) {
-	req := tasks.ListRequest{Filter: drawFilter(t, m.began), Newest: rapid.Bool().Draw(t, "newest"), Limit: rapid.IntRange(0, 4).Draw(t, "page")}
+	req := tasks.ListRequest{Filter: drawFilter(t, m.began, m.clock.now()), Newest: rapid.Bool().Draw(t, "newest"), Limit: rapid.IntRange(0, 4).Draw(t, "page")}
 	if len(m.ids) > 0 && rapid.Bool().Draw(t, "from the middle") {
 		req.After = rapid.SampledFrom(m.ids).Draw(t, "after")
 	}

@@ -25,6 +25,8 @@ type Options struct {
 	Without tasks.Capability
 	// Retention is for records that don't say how long they are kept.
 	Retention lifecycle.Retention
+	// Now is the clock; nil means time.Now. Every handle goes by it.
+	Now func() time.Time
 	// Fault, if it isn't nil, is what is wrong with the place and its stores.
 	Fault *Fault
 }
@@ -163,8 +165,12 @@ type rules struct {
 
 // soundRules are the ones without a fault.
 func soundRules(p *Place) rules {
+	now := p.options.Now
+	if now == nil {
+		now = time.Now
+	}
 	return rules{
-		now:     time.Now,
+		now:     now,
 		admit:   func() bool { return false },
 		copyIn:  (*tasks.Record).Clone,
 		copyOut: (*tasks.Record).Clone,

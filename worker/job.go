@@ -190,8 +190,16 @@ func (w *Worker) settle(j *job, out tasks.Outcome) {
 func (j *job) run() {
 	for j != nil {
 		j.runOne()
-		j = j.next
+		j = j.take()
 	}
+}
+
+// take returns what is to run next, and lets go of it: a handler may keep its context, which is
+// part of its job, and must not keep all that came after.
+func (j *job) take() *job {
+	next := j.next
+	j.next = nil
+	return next
 }
 
 func (j *job) runOne() {
@@ -203,8 +211,10 @@ func (j *job) runOne() {
 			}})
 		}
 		j.cancel(nil)
-		if !returned && j.next != nil { // runtime.Goexit ends this goroutine
-			go j.next.run()
+		if !returned { // runtime.Goexit ends this goroutine
+			if next := j.take(); next != nil {
+				go next.run()
+			}
 		}
 	}()
 	j.w.logRunning(j)

@@ -92,23 +92,34 @@ func (b *Backend) now(ctx context.Context, o *op) (alone bool, err error) {
 		return false, nil
 	}
 	defer b.queue.Leave()
-	conn, err := b.acquire(ctx)
+	bounded, stop := context.WithTimeout(ctx, flushTimeout)
+	defer stop()
+	conn, err := b.acquire(bounded)
 	if err != nil {
+		if ctx.Err() == nil && bounded.Err() != nil {
+			err = errNoConnection()
+		}
 		return true, err
 	}
-	late, cancel := graced(ctx)
+	late, cancel := graced(bounded)
 	defer cancel()
-	late, stop := context.WithTimeout(late, flushTimeout)
-	defer stop()
 	todo := make([]*fresh, len(o.all))
 	for i := range o.all {
 		todo[i] = &o.all[i]
 	}
 	refused, err := b.storeAll(late, conn, todo)
-	if refused {
+	switch {
+	case refused:
 		err = fmt.Errorf("%w: the server refuses it: %w", tasks.ErrInvalidTask, err)
+	case err != nil && err == late.Err() && ctx.Err() != nil: //nolint:errorlint // it alone, and not what wraps it
+		err = ctx.Err() // late is cancelled also where a deadline has passed
 	}
 	return true, err
+}
+
+// errNoConnection is what callers get who waited flushTimeout for the pool.
+func errNoConnection() error {
+	return unavailable(errors.New("database: no connection could be had"))
 }
 
 // leave gives an op up, and returns what that means; nil if it has finished.
@@ -159,7 +170,7 @@ func (b *Backend) flush(ops []*op) {
 	switch {
 	case err != nil:
 		if errors.Is(err, context.DeadlineExceeded) {
-			err = unavailable(errors.New("database: no connection could be had"))
+			err = errNoConnection()
 		}
 		tell(live, err)
 	case len(live) == 0:

@@ -23,6 +23,7 @@ type Backend struct {
 
 	queue  *batch.Queue[*op]
 	hub    hub
+	lent   lent
 	listen sync.Once // starts the listener
 
 	gate     sync.RWMutex // held for reading while a call enters

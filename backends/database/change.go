@@ -25,7 +25,8 @@ const sqlLookup = `SELECT <short>, t.xmin::text, <now> FROM @.tasks t WHERE t.id
 // the ids that were written.
 //
 // A record of another version, or that somebody else has locked, is left alone, and
-// its id isn't returned. Locks are never waited for, so this deadlocks with nothing.
+// its id isn't returned. Locks are never waited for, so this deadlocks with nothing. Nothing
+// becomes RUNNING here, so no row of leases is wanted; what becomes final gets one of finals.
 const sqlSwap = `WITH n AS MATERIALIZED (
 	SELECT * FROM unnest($1::text[], $2::text[], $3::int2[], $4::int4[], $5::int8[], $6::text[], $7::text[], $8::text[],
 		$9::text[], $10::text[], $11::text[], $12::text[], $13::bytea[], $14::bytea[], $15::bytea[], $16::bool[], $17::bytea[], $18::bytea[])
@@ -44,7 +45,10 @@ const sqlSwap = `WITH n AS MATERIALIZED (
 		until = nullif(n.until, '')::timestamptz, token = n.token, workers = n.workers, errors = n.errors,
 		cancel_requested = n.cancel_requested, cancel_reason = n.cancel_reason, value = coalesce(n.value, t.value)
 	FROM locked n WHERE t.id = n.id AND n.status >= 0
-	RETURNING t.id
+	RETURNING t.id, t.status, t.until
+), ended AS (
+	INSERT INTO @.finals (until, n, ids)
+	SELECT min(w.until), count(*), array_agg(w.id) FROM written w WHERE w.status IN (2, 3, 4) AND w.until IS NOT NULL HAVING count(*) > 0
 ), w AS (SELECT id FROM gone UNION ALL SELECT id FROM written)
 SELECT w.id, (SELECT count(pg_notify($19::text, p)) FROM unnest($20::text[]) p) FROM w`
 

@@ -42,7 +42,7 @@ const sqlCheck = `SELECT
 	(SELECT coalesce(max(m.version), 0) FROM @.migrations m),
 	has_table_privilege($1::text, 'SELECT') AND has_table_privilege($1::text, 'INSERT')
 		AND has_table_privilege($1::text, 'UPDATE') AND has_table_privilege($1::text, 'DELETE'),
-	(SELECT count(*) FROM (SELECT FROM @.tasks t WHERE t.status = 9 LIMIT 1000) d)`
+	(SELECT count(*) FROM (SELECT FROM @.tasks t WHERE t.place = 9 LIMIT 1000) d)`
 
 // Check implements tasks.Backend.
 func (b *Backend) Check(ctx context.Context) []tasks.Finding {

@@ -58,11 +58,11 @@ func TestC1_Check(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	exec("UPDATE " + table(b, "migrations") + " SET version = 0")
+	exec("UPDATE " + table(b, "migrations") + " SET version = -version")
 	wants(t, b, "database.E004")
-	exec("UPDATE " + table(b, "migrations") + " SET version = 99")
+	exec("UPDATE " + table(b, "migrations") + " SET version = 98 - version")
 	wants(t, b, "database.W001")
-	exec("UPDATE " + table(b, "migrations") + " SET version = 1")
+	exec("UPDATE " + table(b, "migrations") + " SET version = version - 98")
 
 	readOnly, err := database.New(newPool(t, server, func(c *pgxpool.Config) {
 		c.ConnConfig.RuntimeParams["default_transaction_read_only"] = "on"
@@ -118,8 +118,13 @@ func TestDamagedRecord(t *testing.T) {
 			}
 		}
 	}
-	if _, err := b.Pool().Exec(t.Context(), "UPDATE "+table(b, "tasks")+" SET until = now() - interval '1s' WHERE status = 1"); err != nil {
-		t.Fatal(err)
+	for _, sql := range []string{
+		"UPDATE " + table(b, "tasks") + " SET until = now() - interval '1s' WHERE status = 1",
+		"UPDATE " + table(b, "leases") + " SET until = now() - interval '1s'",
+	} {
+		if _, err := b.Pool().Exec(t.Context(), sql); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if got := claim(t, b, 10); len(got) != 1 || got[0].Record.ID != good.ID {
 		t.Errorf("claimed %v, want only the good one", got)

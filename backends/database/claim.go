@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgtype"
+
 	"github.com/sideman-go/sideman/tasks"
 	"github.com/sideman-go/sideman/tasks/lifecycle"
 )
@@ -17,9 +19,9 @@ import (
 // records, or those that were asked for. $1 are the names asked for.
 const (
 	queuesAll = `queue(name) AS (
-	(SELECT t.queue FROM @.tasks t WHERE t.status = 0 AND $1::text[] IS NOT NULL ORDER BY t.queue LIMIT 1)
+	(SELECT t.queue FROM @.tasks t WHERE t.place < 2 AND $1::text[] IS NOT NULL ORDER BY t.queue LIMIT 1)
 	UNION ALL
-	SELECT (SELECT t.queue FROM @.tasks t WHERE t.status = 0 AND t.queue > q.name ORDER BY t.queue LIMIT 1)
+	SELECT (SELECT t.queue FROM @.tasks t WHERE t.place < 2 AND t.queue > q.name ORDER BY t.queue LIMIT 1)
 	FROM queue q WHERE q.name IS NOT NULL
 )`
 	queuesSome = `queue(name) AS (SELECT DISTINCT q.name COLLATE "C" FROM unnest($1::text[]) q(name))`
@@ -32,26 +34,23 @@ const (
 // in the database, has a snapshot from before. They are walked once for each statement, here.
 const levels = `level(queue, priority, first) AS (
 	SELECT q.name, h.priority, h.due FROM queue q CROSS JOIN LATERAL (
-		SELECT t.priority, t.due FROM @.tasks t WHERE t.status = 0 AND t.queue = q.name ORDER BY t.priority DESC, t.due, t.id LIMIT 1
+		SELECT t.priority, t.due FROM @.tasks t WHERE t.place < 2 AND t.queue = q.name ORDER BY t.priority DESC, t.due, t.id LIMIT 1
 	) h
 	WHERE q.name IS NOT NULL AND q.name <> ALL ($2::text[]) AND NOT EXISTS (SELECT FROM @.paused p WHERE p.queue = q.name)
 	UNION ALL
 	SELECT l.queue, h.priority, h.due FROM level l CROSS JOIN LATERAL (
 		SELECT t.priority, t.due FROM @.tasks t
-		WHERE t.status = 0 AND t.queue = l.queue AND t.priority < l.priority ORDER BY t.priority DESC, t.due, t.id LIMIT 1
+		WHERE t.place < 2 AND t.queue = l.queue AND t.priority < l.priority ORDER BY t.priority DESC, t.due, t.id LIMIT 1
 	) h
 )`
-
-// tokenOf is the token of the lease that a claim gives on a record: made of a key that is
-// drawn for each claim, so that what a claim whose reply was lost has taken can be found.
-const tokenOf = `substring(sha256($N::bytea || convert_to(t.id, 'UTF8')) FOR 16)`
 
 // sqlClaim makes records RUNNING, and those CANCELLED that have expired instead.
 //
 // In: $1 the queues, $2 those to leave out, $3 how many, $4 the worker as an entry of
 // workers, $5 the claim's key, $6 the lease in microseconds, $7 for how many nanoseconds
-// cancelled records are kept, below 0 for ever, $8 the reason of the expired.
-// Out: the records, in claim order.
+// cancelled records are kept, below 0 for ever, $8 the reason of the expired, $9 and $10 the
+// places and keys of claims that are over: all their records are settled.
+// Out: the records, in claim order, and the place of the row of the claim.
 //
 // If there are several levels it looks first, without locks, at what would come first over
 // all of them (head), which gives the share of each. Then it locks as many in each level, and skips what
@@ -61,13 +60,17 @@ const tokenOf = `substring(sha256($N::bytea || convert_to(t.id, 'UTF8')) FOR 16)
 // the statement and its lock is seen not to be READY any more when the lock is had; one
 // that was changed otherwise is somewhere else by then (at), and is left for the next claim.
 // Nothing that is deferred is looked at: a level ends where due is in the future.
+//
+// The row of the claim is written by the same statement as the records become RUNNING, and
+// so is that of the final ones: a sweep never misses one. A row of another claim at
+// the place of one that is over has another key.
 const sqlClaim = `WITH RECURSIVE <queues>, <levels>,
 single AS MATERIALIZED (SELECT count(*) = 1 AS one FROM level),
 head AS MATERIALIZED (
 	SELECT l.queue, l.priority, l.first
 	FROM level l CROSS JOIN LATERAL (
 		SELECT t.due, t.id FROM @.tasks t
-		WHERE t.status = 0 AND t.queue = l.queue AND t.priority = l.priority AND t.due >= l.first AND t.due <= <now>
+		WHERE t.place < 2 AND t.queue = l.queue AND t.priority = l.priority AND t.due >= l.first AND t.due <= <now>
 		ORDER BY t.due, t.id LIMIT $3::int8
 	) c
 	WHERE NOT (SELECT o.one FROM single o)
@@ -82,7 +85,7 @@ taken AS MATERIALIZED (
 	SELECT c.at, c.expired
 	FROM share s CROSS JOIN LATERAL (
 		SELECT t.ctid AS at, (t.attempts = 0 AND t.expires_at IS NOT NULL AND t.expires_at <= <now>) AS expired FROM @.tasks t
-		WHERE t.status = 0 AND t.queue = s.queue AND t.priority = s.priority AND t.due >= s.first AND t.due <= <now>
+		WHERE t.place < 2 AND t.queue = s.queue AND t.priority = s.priority AND t.due >= s.first AND t.due <= <now>
 		ORDER BY t.due, t.id LIMIT s.n FOR UPDATE SKIP LOCKED
 	) c
 ),
@@ -93,7 +96,7 @@ done AS (
 		workers          = CASE WHEN k.expired THEN t.workers ELSE coalesce(t.workers, '') || $4::bytea END,
 		started_at       = CASE WHEN k.expired THEN t.started_at ELSE coalesce(t.started_at, <now>) END,
 		attempted_at     = CASE WHEN k.expired THEN t.attempted_at ELSE <now> END,
-		token            = CASE WHEN k.expired THEN NULL ELSE <token $5> END,
+		token            = CASE WHEN k.expired THEN NULL ELSE $5::bytea END,
 		finished_at      = CASE WHEN k.expired THEN <now> END,
 		cancel_requested = false,
 		cancel_reason    = CASE WHEN k.expired THEN $8::bytea ELSE t.cancel_reason END,
@@ -103,8 +106,20 @@ done AS (
 			END
 	FROM taken k WHERE t.ctid = k.at
 	RETURNING t.*
+),
+leased AS (
+	INSERT INTO @.leases AS l (until, n, key, ids)
+	SELECT min(d.until), count(*), $5::bytea, array_agg(d.id) FROM done d WHERE d.status = 1 HAVING count(*) > 0
+	RETURNING l.ctid AS at
+),
+ended AS (
+	INSERT INTO @.finals (until, n, ids)
+	SELECT min(d.until), count(*), array_agg(d.id) FROM done d WHERE d.status = 4 AND d.until IS NOT NULL HAVING count(*) > 0
+),
+over AS (
+	DELETE FROM @.leases l USING unnest($9::tid[], $10::bytea[]) AS o(at, key) WHERE l.ctid = o.at AND l.key = o.key
 )
-SELECT <columns> FROM done t ORDER BY t.priority DESC, t.due, t.id`
+SELECT <columns>, (SELECT l.at FROM leased l) FROM done t ORDER BY t.priority DESC, t.due, t.id`
 
 // selection picks the statement for a selection and returns its first two arguments.
 func (b *Backend) selection(sel tasks.Selection, all, some string) (query string, queues, exclude []string) {
@@ -171,7 +186,7 @@ func (b *Backend) Claim(ctx context.Context, req tasks.ClaimRequest) ([]tasks.Cl
 
 // claim is one statement.
 func (b *Backend) claim(ctx context.Context, req *tasks.ClaimRequest, limit int) (claimed []tasks.Claimed, expired int, err error) {
-	key := make([]byte, sizeToken)
+	key := make([]byte, sizeKey)
 	_, _ = rand.Read(key) // never fails
 	query, queues, exclude := b.selection(req.Selection, b.sql.claimAll, b.sql.claimSome)
 	var damaged, drop []string
@@ -179,19 +194,24 @@ func (b *Backend) claim(ctx context.Context, req *tasks.ClaimRequest, limit int)
 	if b.opts.AsyncClaims {
 		how.tuning = asyncTuning
 	}
+	over, overKeys := b.lent.take()
+	var at pgtype.TID
+	l := lease{key: key}
 	sent, err := b.on(ctx, how, query, []any{
 		queues, exclude, int64(limit), appendString(nil, req.Worker), key, micros(req.Lease),
-		int64(b.keep.Cancelled), []byte(lifecycle.ReasonExpired),
+		int64(b.keep.Cancelled), []byte(lifecycle.ReasonExpired), over, overKeys,
 	}, func(scan func(...any) error) error {
 		r := &row{}
-		if err := r.scan(scan); err != nil {
+		if err := r.scan(scan, &at); err != nil {
 			return err
 		}
 		switch {
 		case r.damage != nil:
 			damaged = append(damaged, r.rec.ID)
+			l.index++
 		case r.rec.Status == tasks.Running:
-			claimed = append(claimed, tasks.Claimed{Record: &r.rec, Lease: r.lease()})
+			claimed = append(claimed, tasks.Claimed{Record: &r.rec, Lease: r.lease(&l)})
+			l.index++
 		default:
 			expired++
 			if r.rec.Retain != nil && *r.rec.Retain == 0 {
@@ -209,6 +229,9 @@ func (b *Backend) claim(ctx context.Context, req *tasks.ClaimRequest, limit int)
 		}
 		return nil, 0, writeError(ctx, err)
 	}
+	if l.index > 0 {
+		b.lent.add(key, at, int(l.index))
+	}
 	if len(damaged) > 0 {
 		_ = b.write(ctx, b.sql.quarantine, []any{damaged, key}, ignore) // else its lease runs out, and it comes again
 	}
@@ -223,18 +246,19 @@ func ignore(func(...any) error) error { return nil }
 // sqlQuarantine takes records that can't be decoded out of the way. In: $1 the ids, $2
 // the key of the claim that came upon them.
 const sqlQuarantine = `UPDATE @.tasks t SET status = 9, until = NULL, token = NULL
-WHERE t.id = ANY ($1::text[]) AND <running> AND t.token = <token $2>`
+WHERE t.id = ANY ($1::text[]) AND <running> AND t.token = $2::bytea`
 
 // sqlQuarantineOverdue does the same for a sweep, which has come upon them. In: $1 the ids.
 const sqlQuarantineOverdue = `UPDATE @.tasks SET status = 9, until = NULL, token = NULL
-WHERE id = ANY ($1::text[]) AND ((status = 1 AND until <= <now>) OR (status = 0 AND attempts = 0 AND expires_at <= <now>))`
+WHERE id = ANY ($1::text[]) AND ((status = 1 AND until <= <now>) OR (place = 0 AND expires_at <= <now>))`
 
 // sqlRetainNone deletes records that are final and aren't to be kept. In: $1 the ids.
 const sqlRetainNone = `DELETE FROM @.tasks WHERE id = ANY ($1::text[]) AND status IN (2, 3, 4) AND retain = 0`
 
-// sqlHeld returns the ids and tokens of the records that are RUNNING by a claim. In: $1 its
-// key. There is no index for that: the RUNNING ones are few, and have one of their own.
-const sqlHeld = `SELECT t.id, t.token FROM @.tasks t WHERE t.status = 1 AND t.token = <token $1>`
+// sqlHeld returns the ids of the records that are RUNNING by a claim. In: $1 its key. There is no
+// index for that: claims are few.
+const sqlHeld = `SELECT t.id FROM @.leases l CROSS JOIN unnest(l.ids) AS i(id) JOIN @.tasks t ON t.id = i.id
+WHERE l.key = $1::bytea AND <running> AND t.token = $1::bytea`
 
 // giveBack releases what was claimed by a claim whose reply was lost: nobody would run
 // it, and when its lease had run out an attempt would be counted that never was. The
@@ -263,8 +287,8 @@ func (b *Backend) giveBack(key []byte, lease time.Duration) {
 func (b *Backend) releaseClaim(ctx context.Context, key []byte) (int, error) {
 	var outs []settling
 	err := b.read(ctx, b.sql.held, []any{key}, func() { outs = nil }, func(scan func(...any) error) error {
-		s := settling{out: &tasks.Outcome{Kind: tasks.OutcomeRelease}}
-		if err := scan(&s.out.Lease.ID, &s.token); err != nil {
+		s := settling{out: &tasks.Outcome{Kind: tasks.OutcomeRelease}, lease: lease{key: key}}
+		if err := scan(&s.out.Lease.ID); err != nil {
 			return err
 		}
 		outs = append(outs, s)

@@ -171,3 +171,45 @@ func TestSchemaNames(t *testing.T) {
 		}
 	}
 }
+
+// What was RUNNING or final before version 2 is found by the sweeps after it.
+func TestMigrationOfLeasesAndFinals(t *testing.T) {
+	server := serverURL(t)
+	schema := newSchema(t, server)
+	m, conn := migrator(t, server, schema)
+	if _, err := m.Up(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	_, err := conn.Exec(t.Context(), "INSERT INTO "+pgx.Identifier{schema}.Sanitize()+`.tasks
+		(enqueued_at, due, max_attempts, priority, id, queue, task, alias, attempts, workers, status, finished_at, until)
+		SELECT now(), now(), 1, 0, 'r' || n, 'default', 'task', 'default', 1, '\x0000000177'::bytea, 1, NULL::timestamptz, now() - interval '1 s' FROM generate_series(1, 1500) n
+		UNION ALL
+		SELECT now(), now(), 1, 0, 'f' || n, 'default', 'task', 'default', 0, NULL, 2, now(), now() + CASE WHEN n <= 1500 THEN '-1 s' ELSE '1 h' END::interval FROM generate_series(1, 2500) n`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := m.Up(t.Context(), 0); err != nil {
+		t.Fatal(err)
+	}
+	b, err := database.New(newPool(t, server), &database.Options{Schema: schema})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all tasks.Swept
+	for more := true; more; {
+		s, err := b.Sweep(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		all.Lost, all.Pruned, more = all.Lost+s.Lost, all.Pruned+s.Pruned, s.More
+	}
+	if all.Lost != 1500 || all.Pruned != 1500 {
+		t.Errorf("the sweeps found %d lost and %d to prune, want 1500 of each", all.Lost, all.Pruned)
+	}
+	if _, err := m.Down(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := m.Up(t.Context(), 0); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -22,7 +22,7 @@ type queries struct {
 	success, swap, renew, stillHeld string
 	held                            string
 	quarantine, quarantineOverdue   string
-	sweepDue, lost, expired         string
+	sweepDue, lost, expired, rearm  string
 	prune, forget, retainNone       string
 	pruneWhere, pruneBound          string
 	list, listNewest                string
@@ -34,16 +34,18 @@ type queries struct {
 
 // newQueries fills in the schema, for @, and the columns.
 func newQueries(schema string) *queries {
-	fill := strings.NewReplacer(
-		"<token $1>", strings.Replace(tokenOf, "$N", "$1", 1),
-		"<token $2>", strings.Replace(tokenOf, "$N", "$2", 1),
-		"<token $5>", strings.Replace(tokenOf, "$N", "$5", 1),
+	due := strings.NewReplacer(
+		"<due leases>", strings.ReplaceAll(dueRows, "<rows>", "@.leases"),
+		"<due finals>", strings.ReplaceAll(dueRows, "<rows>", "@.finals"),
+	)
+	names := strings.NewReplacer(
 		"@.", quote(schema)+".",
 		"<columns>", columns("t", false),
 		"<short>", columns("t", true),
-		"<running>", runningByID,
+		"<running>", running,
 		"<now>", "statement_timestamp()",
-	).Replace
+	)
+	fill := func(query string) string { return names.Replace(due.Replace(query)) }
 	with := func(queues, query string) string {
 		return fill(strings.NewReplacer("<queues>", queues, "<levels>", levels).Replace(query))
 	}
@@ -58,7 +60,7 @@ func newQueries(schema string) *queries {
 		success: fill(sqlSuccess), swap: fill(sqlSwap), renew: fill(sqlRenew), stillHeld: fill(sqlStillHeld),
 		held:       fill(sqlHeld),
 		quarantine: fill(sqlQuarantine), quarantineOverdue: fill(sqlQuarantineOverdue),
-		sweepDue: fill(sqlSweepDue), lost: fill(sqlLost), expired: fill(sqlExpired),
+		sweepDue: fill(sqlSweepDue), lost: fill(sqlLost), expired: fill(sqlExpired), rearm: fill(sqlRearm),
 		prune: fill(sqlPrune), forget: fill(sqlForget), retainNone: fill(sqlRetainNone),
 		pruneWhere: fill(sqlPruneWhere), pruneBound: fill(sqlPruneBound),
 		list: fill(listSQL(false)), listNewest: fill(listSQL(true)),

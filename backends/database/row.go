@@ -1,7 +1,6 @@
 package database
 
 import (
-	"encoding/hex"
 	"fmt"
 	"strings"
 	"time"
@@ -44,15 +43,12 @@ func statusOf(code int16) tasks.Status {
 	return ""
 }
 
-// sizeToken is the length of a lease's token in bytes.
-const sizeToken = 16
-
 // row is a record as it is stored.
 type row struct {
 	rec tasks.Record
 	// until is the lease's deadline of a RUNNING record.
 	until time.Time
-	token []byte
+	token []byte // the key of the claim that it is RUNNING by
 	// version changes with every write: PostgreSQL's xmin. Only lookups read it.
 	version string
 	// damage is why the record can't be decoded.
@@ -131,17 +127,8 @@ func (r *row) scan(scan func(dest ...any) error, more ...any) error {
 	return nil
 }
 
-func (r *row) lease() tasks.Lease {
-	return tasks.Lease{ID: r.rec.ID, Attempt: r.rec.Attempts(), Token: hex.EncodeToString(r.token), Deadline: r.until}
-}
-
-// parseToken returns the token's bytes. What can't be a token of ours becomes one that
-// no record has, so that the server is asked all the same whether it can be reached.
-func parseToken(s string) []byte {
-	if b, err := hex.DecodeString(s); err == nil && len(b) == sizeToken {
-		return b
-	}
-	return []byte("no token of ours: " + cut(s))
+func (r *row) lease(l *lease) tasks.Lease {
+	return tasks.Lease{ID: r.rec.ID, Attempt: r.rec.Attempts(), Token: l.token(r.rec.ID), Deadline: r.until}
 }
 
 func utc(t pgtype.Timestamptz) time.Time {

@@ -10,10 +10,8 @@ import (
 	"github.com/sideman-go/sideman/tasks/lifecycle"
 )
 
-// runningByID says that a record is RUNNING without the words of the index of leases. By that the
-// server would find all that is RUNNING, and compare each with each outcome, when it believes
-// that there is next to nothing: as it does on any large table that it has counted.
-const runningByID = `t.status + 0 = 1`
+// running says that a record is RUNNING.
+const running = `t.status = 1`
 
 // sqlSuccess makes RUNNING records SUCCESSFUL whose token is right.
 //
@@ -22,19 +20,27 @@ const runningByID = `t.status + 0 = 1`
 // at all are left for sqlSwap, which can delete.
 //
 // The token is compared with the row as it is when its lock is had, so a lease that was
-// taken away the moment before isn't settled.
-const sqlSuccess = `UPDATE @.tasks t SET
-	status = 2, value = n.value, finished_at = <now>, token = NULL, cancel_requested = false, cancel_reason = NULL,
-	until = CASE WHEN coalesce(t.retain, $4::int8) >= 0
-		THEN <now> + coalesce(t.retain, $4::int8) / 1000 * interval '1 microsecond' END
-FROM unnest($1::text[], $2::bytea[], $3::bytea[]) WITH ORDINALITY AS n(id, token, value, at)
-WHERE t.id = n.id AND <running> AND t.token = n.token AND t.retain IS DISTINCT FROM 0
-RETURNING n.at`
+// taken away the moment before isn't settled. The row of finals is written by the same statement, so
+// that a sweep never misses a record.
+const sqlSuccess = `WITH done AS (
+	UPDATE @.tasks t SET
+		status = 2, value = n.value, finished_at = <now>, token = NULL, cancel_requested = false, cancel_reason = NULL,
+		until = CASE WHEN coalesce(t.retain, $4::int8) >= 0
+			THEN <now> + coalesce(t.retain, $4::int8) / 1000 * interval '1 microsecond' END
+	FROM unnest($1::text[], $2::bytea[], $3::bytea[]) WITH ORDINALITY AS n(id, token, value, at)
+	WHERE t.id = n.id AND <running> AND t.token = n.token AND t.retain IS DISTINCT FROM 0
+	RETURNING n.at, t.id, t.until
+),
+ended AS (
+	INSERT INTO @.finals (until, n, ids)
+	SELECT min(d.until), count(*), array_agg(d.id) FROM done d WHERE d.until IS NOT NULL HAVING count(*) > 0
+)
+SELECT d.at FROM done d`
 
 // settling is an outcome on its way.
 type settling struct {
 	out   *tasks.Outcome
-	token []byte
+	lease lease
 	// at is where its verdict goes.
 	at int
 }
@@ -59,7 +65,7 @@ func (b *Backend) Settle(ctx context.Context, outs []tasks.Outcome) ([]error, er
 	seen := make(map[string]bool, len(outs))
 	for i := range outs {
 		out := &outs[i]
-		s := settling{out: out, token: parseToken(out.Lease.Token), at: i}
+		s := settling{out: out, at: i, lease: parseToken(out.Lease.ID, out.Lease.Token)}
 		key := out.Lease.ID + "\x00" + out.Lease.Token
 		switch {
 		case !known(out.Kind):
@@ -97,6 +103,8 @@ func (b *Backend) Settle(ctx context.Context, outs []tasks.Outcome) ([]error, er
 		}
 		return nil, err
 	}
+	b.lent.settled(quick, verdicts)
+	b.lent.settled(slow, verdicts)
 	return verdicts, nil
 }
 
@@ -135,7 +143,7 @@ func known(kind tasks.OutcomeKind) bool {
 func (b *Backend) settleSuccess(ctx context.Context, all []settling, verdicts []error) (left []settling, err error) {
 	ids, tokens, values := make([]string, len(all)), make([][]byte, len(all)), make([][]byte, len(all))
 	for i, s := range all {
-		ids[i], tokens[i], values[i] = s.out.Lease.ID, s.token, s.out.Value
+		ids[i], tokens[i], values[i] = s.out.Lease.ID, s.lease.key, s.out.Value
 		if len(values[i]) == 0 {
 			values[i] = []byte("null")
 		}
@@ -239,7 +247,7 @@ func (b *Backend) settleOnce(ctx context.Context, ids []string, all []settling, 
 	for _, s := range all {
 		r := rows[s.out.Lease.ID]
 		switch {
-		case r == nil || r.rec.Status != tasks.Running || string(r.token) != string(s.token):
+		case r == nil || r.rec.Status != tasks.Running || string(r.token) != string(s.lease.key):
 			verdicts[s.at] = tasks.ErrLeaseLost
 			continue
 		case r.damage != nil:
@@ -288,20 +296,28 @@ func atLeast(now, least time.Time) time.Time {
 // sqlRenew moves deadlines.
 //
 // In: $1 ids, $2 tokens, $3 the lease in microseconds. Out: the id of each lease that is
-// live, its new deadline, whether a cancellation is requested and why. What somebody
+// live, its token, its new deadline, whether a cancellation is requested and why. What somebody
 // else has locked is left out, so that a renewal and a settle of the same records never
-// wait for one another in a circle.
+// wait for one another in a circle. Leases that end sooner than before get a row of their
+// own, for the sweeps; for the others that of the claim does, which is looked at earlier.
 const sqlRenew = `WITH locked AS MATERIALIZED (
-	SELECT t.id FROM unnest($1::text[], $2::bytea[]) AS n(id, token) JOIN @.tasks t ON t.id = n.id
+	SELECT t.id, t.until FROM unnest($1::text[], $2::bytea[]) AS n(id, token) JOIN @.tasks t ON t.id = n.id
 	WHERE <running> AND t.token = n.token
 	FOR UPDATE OF t SKIP LOCKED
+),
+renewed AS (
+	UPDATE @.tasks t SET until = <now> + $3::int8 * interval '1 microsecond'
+	FROM locked l WHERE t.id = l.id
+	RETURNING t.id, t.token, t.until, l.until AS was, t.cancel_requested, t.cancel_reason
+),
+sooner AS (
+	INSERT INTO @.leases (until, n, key, ids)
+	SELECT min(r.until), count(*), '', array_agg(r.id) FROM renewed r WHERE r.until < r.was HAVING count(*) > 0
 )
-UPDATE @.tasks t SET until = <now> + $3::int8 * interval '1 microsecond'
-FROM locked l WHERE t.id = l.id
-RETURNING t.id, encode(t.token, 'hex'), t.until, t.cancel_requested, t.cancel_reason`
+SELECT r.id, r.token, r.until, r.cancel_requested, r.cancel_reason FROM renewed r`
 
 // sqlStillHeld returns those of the leases that are live. In: $1 ids, $2 tokens.
-const sqlStillHeld = `SELECT t.id, encode(t.token, 'hex'), t.until, t.cancel_requested, t.cancel_reason
+const sqlStillHeld = `SELECT t.id, t.token, t.until, t.cancel_requested, t.cancel_reason
 FROM unnest($1::text[], $2::bytea[]) AS n(id, token) JOIN @.tasks t ON t.id = n.id
 WHERE <running> AND t.token = n.token`
 
@@ -330,15 +346,14 @@ func (b *Backend) Renew(ctx context.Context, leases []tasks.Lease, d time.Durati
 	for i, l := range leases {
 		states[i].Lost = true
 		if isText(l.ID) {
-			k := key{l.ID, string(parseToken(l.Token))}
+			k := key{l.ID, string(parseToken(l.ID, l.Token).key)}
 			todo[k] = append(todo[k], i)
 		}
 	}
 	each := func(scan func(...any) error) error {
 		var k key
 		var s tasks.LeaseState
-		var token string
-		var reason []byte
+		var token, reason []byte
 		if err := scan(&k.id, &token, &s.Deadline, &s.CancelRequested, &reason); err != nil {
 			return err
 		}
@@ -346,7 +361,7 @@ func (b *Backend) Renew(ctx context.Context, leases []tasks.Lease, d time.Durati
 		if s.CancelRequested {
 			s.CancelReason = string(reason)
 		}
-		k.token = string(parseToken(token))
+		k.token = string(token)
 		found[k] = s
 		return nil
 	}

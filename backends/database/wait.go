@@ -234,9 +234,10 @@ func (b *Backend) Wait(ctx context.Context, sel tasks.Selection) error {
 	}
 }
 
-// sqlCancels returns the RUNNING records whose cancellation is requested, and why. The
-// RUNNING ones have an index of their own.
-const sqlCancels = `SELECT t.id, t.cancel_reason FROM @.tasks t WHERE t.status = 1 AND t.cancel_requested`
+// sqlCancels returns the RUNNING records whose cancellation is requested, and why. All that
+// is RUNNING is in a row of leases; some may be in two, and come twice.
+const sqlCancels = `SELECT t.id, t.cancel_reason FROM @.leases l CROSS JOIN unnest(l.ids) AS i(id) JOIN @.tasks t ON t.id = i.id
+WHERE <running> AND t.cancel_requested`
 
 // NotifyCancel implements tasks.CancelNotifier. It hears of cancellations from the
 // listener, or looks for them each poll interval if there is none.

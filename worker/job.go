@@ -111,18 +111,23 @@ func (w *Worker) adopt(claimed []tasks.Claimed, asked time.Time) {
 	w.fill()
 }
 
-// fill starts buffered jobs while there are free slots. The caller holds mu.
+// fill starts buffered jobs while there are free slots: one, whose goroutine starts the next before
+// it runs its own. So as many run as have slots, at once if their handlers wait for something; but handlers
+// that are over in microseconds need a few goroutines, which take one job after the other,
+// and not one each, whose stack has to grow anew. The caller holds mu.
 func (w *Worker) fill() {
-	if w.halted || w.buffer.len() == 0 || w.running >= w.opts.Concurrency {
+	if w.starting || w.halted || w.buffer.len() == 0 || w.running >= w.opts.Concurrency {
 		return
 	}
-	now := time.Now()
-	for {
-		j := w.start(now)
-		if j == nil {
-			return
-		}
-		go j.run()
+	if j := w.start(time.Now()); j != nil {
+		w.starting = true
+		go func() {
+			w.mu.Lock()
+			w.starting = false
+			w.fill()
+			w.mu.Unlock()
+			j.run()
+		}()
 	}
 }
 

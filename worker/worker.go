@@ -71,7 +71,8 @@ type Worker struct {
 	buffer      fifo   // claimed, and waiting for a slot
 	running     int
 	unsettled   int
-	left        int // attempts that may still be begun; negative means no limit
+	left        int  // attempts that may still be begun; negative means no limit
+	starting    bool // a goroutine is on its way that starts the next job
 	halted      bool
 	interrupted int
 	unstored    int

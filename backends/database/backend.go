@@ -24,6 +24,7 @@ type Backend struct {
 	queue  *batch.Queue[*op]
 	hub    hub
 	lent   lent
+	turns  turns
 	listen sync.Once // starts the listener
 
 	gate     sync.RWMutex // held for reading while a call enters

@@ -64,6 +64,8 @@ const (
 type tunedRunner struct {
 	conn   *pgxpool.Conn
 	tuning string
+	// turn is a statement between the two, or empty.
+	turn string
 }
 
 func (r tunedRunner) run(ctx context.Context, query string, args []any, each func(scan func(...any) error) error) (err error) {
@@ -72,6 +74,9 @@ func (r tunedRunner) run(ctx context.Context, query string, args []any, each fun
 	}
 	var b pgx.Batch
 	b.Queue(r.tuning)
+	if r.turn != "" {
+		b.Queue(r.turn)
+	}
 	b.Queue(query, args...)
 	results := r.conn.SendBatch(ctx, &b)
 	defer func() {
@@ -82,6 +87,11 @@ func (r tunedRunner) run(ctx context.Context, query string, args []any, each fun
 	}()
 	if _, err := results.Exec(); err != nil {
 		return err
+	}
+	if r.turn != "" {
+		if _, err := results.Exec(); err != nil {
+			return err
+		}
 	}
 	rows, err := results.Query()
 	if err != nil {
@@ -146,6 +156,8 @@ func graced(ctx context.Context) (context.Context, context.CancelFunc) {
 // call is how to run a statement.
 type call struct {
 	tuning string
+	// turn is what tunedRunner has.
+	turn string
 	// grace says to wait a little longer than ctx for the outcome.
 	grace bool
 }
@@ -165,7 +177,7 @@ func (b *Backend) on(ctx context.Context, how call, query string, args []any, ea
 		if err != nil {
 			return false, err
 		}
-		err = tunedRunner{conn, how.tuning}.run(running, query, args, func(scan func(...any) error) error {
+		err = tunedRunner{conn, how.tuning, how.turn}.run(running, query, args, func(scan func(...any) error) error {
 			rows = true
 			return each(scan)
 		})

@@ -194,13 +194,18 @@ func (b *Backend) claim(ctx context.Context, req *tasks.ClaimRequest, limit int)
 	if b.opts.AsyncClaims {
 		how.tuning = asyncTuning
 	}
+	alone := how // without turns
+	if limit >= turnFrom && b.turns.taken() {
+		how.tuning, how.turn = how.tuning+turnTuning, b.sql.turn
+	}
 	over, overKeys := b.lent.take()
 	var at pgtype.TID
 	l := lease{key: key}
-	sent, err := b.on(ctx, how, query, []any{
+	args := []any{
 		queues, exclude, int64(limit), appendString(nil, req.Worker), key, micros(req.Lease),
 		int64(b.keep.Cancelled), []byte(lifecycle.ReasonExpired), over, overKeys,
-	}, func(scan func(...any) error) error {
+	}
+	each := func(scan func(...any) error) error {
 		r := &row{}
 		if err := r.scan(scan, &at); err != nil {
 			return err
@@ -219,7 +224,12 @@ func (b *Backend) claim(ctx context.Context, req *tasks.ClaimRequest, limit int)
 			}
 		}
 		return nil
-	})
+	}
+	sent, err := b.on(ctx, how, query, args, each)
+	if how.turn != "" && waitedInVain(err) {
+		b.turns.pause()
+		sent, err = b.on(ctx, alone, query, args, each)
+	}
 	if err != nil {
 		if !sent {
 			return nil, 0, err

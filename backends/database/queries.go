@@ -13,6 +13,7 @@ import (
 // are beside the code that runs them, with comments.
 type queries struct {
 	channel string
+	turn    string
 
 	insert, insertNew, insertOne    string
 	copyIn                          string
@@ -52,8 +53,8 @@ func newQueries(schema string) *queries {
 	all := func(query string) string { return with(queuesAll, query) }
 	some := func(query string) string { return with(queuesSome, query) }
 	return &queries{
-		channel: channel(schema),
-		insert:  fill(insertSQL(false)), insertNew: fill(insertSQL(true)), insertOne: fill(sqlInsertOne), copyIn: fill(sqlCopy),
+		channel: channel(schema), turn: turnSQL(schema),
+		insert: fill(insertSQL(false)), insertNew: fill(insertSQL(true)), insertOne: fill(sqlInsertOne), copyIn: fill(sqlCopy),
 		get: fill(sqlGet), lookup: fill(sqlLookup),
 		claimAll: all(sqlClaim), claimSome: some(sqlClaim),
 		dueAll: all(sqlDue), dueSome: some(sqlDue), cancels: fill(sqlCancels),

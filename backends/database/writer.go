@@ -238,7 +238,7 @@ func (b *Backend) storeAll(ctx context.Context, conn *pgxpool.Conn, todo []*fres
 		wrote, todo = true, nil
 		if len(dups) > 0 {
 			// The rest of the statement is stored, whatever becomes of these.
-			if todo, err = b.readDups(ctx, tunedRunner{conn, tuning}, dups); err != nil {
+			if todo, err = b.readDups(ctx, tunedRunner{conn: conn, tuning: tuning}, dups); err != nil {
 				return false, unknown(err)
 			}
 		}

@@ -1,0 +1,91 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// filled is a Sideman whose store has many finished records, and keeps them over resets. It's
+// filled when it's first wanted.
+type filled struct {
+	*sideman
+
+	// fill stores n finished records in the store, which is open and empty.
+	fill func(ctx context.Context, s *sideman, n int) error
+	n    int
+	full bool
+	had  int
+}
+
+// reset removes nothing: what was drained before is a small part of what's there.
+func (f *filled) reset(ctx context.Context) error {
+	if !f.full {
+		if err := f.sideman.reset(ctx); err != nil {
+			return err
+		}
+		if err := f.fill(ctx, f.sideman, f.n); err != nil {
+			return err
+		}
+		f.full = true
+	}
+	all, err := f.sideman.completed(ctx)
+	if f.had = all; err == nil && all < f.n {
+		err = fmt.Errorf("there are %d finished records, want %d", all, f.n)
+	}
+	return err
+}
+
+// completed counts what was finished since reset.
+func (f *filled) completed(ctx context.Context) (int, error) {
+	all, err := f.sideman.completed(ctx)
+	return all - f.had, err
+}
+
+// finishMany fills through the product, some at a time.
+func finishMany(ctx context.Context, s *sideman, n int) error {
+	for done := 0; done < n; {
+		part := min(n-done, 100_000)
+		if err := fill(ctx, s, part); err != nil {
+			return err
+		}
+		// drain waits for as many as are finished altogether, but runs only these.
+		done += part
+		if _, err := drain(ctx, &filled{sideman: s, had: done - part}, tuned, part); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// copyFinished has the product finish a few records and the server copy those, under other ids,
+// and then look at them as it would by and by.
+func copyFinished(url, schema string) func(context.Context, *sideman, int) error {
+	return func(ctx context.Context, s *sideman, n int) error {
+		few := min(n, 5000)
+		if err := finishMany(ctx, s, few); err != nil {
+			return err
+		}
+		return onConn(ctx, url, func(conn *pgx.Conn) error {
+			table := pgx.Identifier{schema, "tasks"}.Sanitize()
+			var columns, values string
+			// Inputs: the schema. Outputs: the columns of the table, and for each an expression: the
+			// column, but for id, which gets another end. Nobody else uses the schema.
+			err := conn.QueryRow(ctx, `SELECT string_agg(quote_ident(column_name), ', ' ORDER BY ordinal_position),
+				string_agg(CASE column_name WHEN 'id' THEN 'left(id, 24) || lpad(to_hex(row_number() OVER ()), 12, ''0'')'
+					ELSE quote_ident(column_name) END, ', ' ORDER BY ordinal_position)
+				FROM information_schema.columns WHERE table_schema = $1 AND table_name = 'tasks'`, schema).Scan(&columns, &values)
+			if err != nil {
+				return err
+			}
+			// Inputs: how many. Outputs: none; as many copies of what is there. Nobody else uses the table.
+			sql := "INSERT INTO " + table + " (" + columns + ") SELECT " + values + " FROM " + table + ", generate_series(1, $1) LIMIT $2"
+			if _, err := conn.Exec(ctx, sql, n/few+1, n-few); err != nil {
+				return err
+			}
+			_, err = conn.Exec(ctx, "VACUUM (ANALYZE, PARALLEL 0) "+table)
+			return err
+		})
+	}
+}

@@ -127,7 +127,8 @@ func (j *job) work(ctx context.Context, s *sideman, orders *json.Decoder, tell *
 	go func() {
 		defer close(over)
 		var more any
-		for orders.Decode(&more) == nil { //nolint:revive // what else comes in is of no interest
+		for orders.Decode(&more) == nil {
+			// What comes in beyond the word to begin is of no interest.
 		}
 	}()
 	look := time.NewTicker(2 * time.Millisecond)

@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"slices"
+	"strings"
 	"text/tabwriter"
 	"time"
 )
@@ -64,16 +65,16 @@ func cell(values []float64, more map[string][]float64, named ...string) string {
 	if len(values) == 0 {
 		return ""
 	}
-	text := figure(median(values))
+	parts := []string{figure(median(values))}
 	if len(values) > 1 {
-		text += fmt.Sprintf(" (%s–%s)", figure(slices.Min(values)), figure(slices.Max(values)))
+		parts[0] += fmt.Sprintf(" (%s–%s)", figure(slices.Min(values)), figure(slices.Max(values)))
 	}
 	for _, name := range named {
 		if all := more[name]; all != nil {
-			text += ", " + name + " " + figure(median(all))
+			parts = append(parts, name+" "+figure(median(all)))
 		}
 	}
-	return text
+	return strings.Join(parts, ", ")
 }
 
 // print writes the tables.

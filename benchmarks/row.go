@@ -65,11 +65,11 @@ func gather(all []measured) (values []float64, more map[string][]float64) {
 
 // text is what one run has shown, for the progress.
 func (m measured) text(unit string) string {
-	text := figure(m.value) + " " + unit
+	parts := []string{figure(m.value) + " " + unit}
 	for _, k := range slices.Sorted(maps.Keys(m.more)) {
-		text += fmt.Sprintf(", %s %s", k, figure(m.more[k]))
+		parts = append(parts, k+" "+figure(m.more[k]))
 	}
-	return text
+	return strings.Join(parts, ", ")
 }
 
 // ratio is Sideman's median through that of what it's held against.

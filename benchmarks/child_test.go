@@ -95,10 +95,10 @@ func TestBackendAlone(t *testing.T) {
 	if err := r.enqueue(t.Context(), 1); err != nil {
 		t.Fatal(err)
 	}
-	if err := fill(t.Context(), r, 3*rawBatch); err != nil {
+	if err := fill(t.Context(), r, 3*rawClaim); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := drain(t.Context(), r, tuned, 3*rawBatch+1); err != nil {
+	if _, err := drain(t.Context(), r, tuned, 3*rawClaim+1); err != nil {
 		t.Error(err)
 	}
 }

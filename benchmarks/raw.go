@@ -3,15 +3,19 @@ package main
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/sideman-go/sideman/internal/id"
 	"github.com/sideman-go/sideman/tasks"
 )
 
-// rawBatch is how many records are claimed at a time: about as many as a worker at the tuned
-// settings claims of a long queue.
-const rawBatch = 2000
+// A worker at the tuned settings claims about so many records of a long queue at a time, and
+// settles about so many.
+const (
+	rawClaim  = 3000
+	rawSettle = 1000
+)
 
 // rawSideman is a backend without the runtime: the same calls on the same store, of prepared
 // records and with nothing run between claim and settle.
@@ -86,7 +90,7 @@ func (r *rawSideman) work(ctx context.Context, _ settings, handler func(int)) (f
 
 func (r *rawSideman) claim(ctx context.Context, to chan<- []tasks.Claimed) error {
 	for ctx.Err() == nil {
-		got, err := r.store.Claim(ctx, tasks.ClaimRequest{Worker: "raw", Limit: rawBatch, Lease: time.Minute})
+		got, err := r.store.Claim(ctx, tasks.ClaimRequest{Worker: "raw", Limit: rawClaim, Lease: time.Minute})
 		switch {
 		case err != nil && ctx.Err() == nil:
 			return err
@@ -104,14 +108,16 @@ func (r *rawSideman) claim(ctx context.Context, to chan<- []tasks.Claimed) error
 
 func (r *rawSideman) settle(ctx context.Context, from <-chan []tasks.Claimed, handler func(int)) error {
 	for got := range from {
-		outs := make([]tasks.Outcome, len(got))
-		for i, c := range got {
-			outs[i] = tasks.Outcome{Lease: c.Lease, Kind: tasks.OutcomeSuccess, Value: []byte("null")}
-			handler(1)
-		}
-		errs, err := r.store.Settle(ctx, outs)
-		if err := errors.Join(append(errs, err)...); err != nil {
-			return err
+		for part := range slices.Chunk(got, rawSettle) {
+			outs := make([]tasks.Outcome, len(part))
+			for i, c := range part {
+				outs[i] = tasks.Outcome{Lease: c.Lease, Kind: tasks.OutcomeSuccess, Value: []byte("null")}
+				handler(1)
+			}
+			errs, err := r.store.Settle(ctx, outs)
+			if err := errors.Join(append(errs, err)...); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

@@ -61,7 +61,7 @@ func finishMany(ctx context.Context, s *sideman, n int) error {
 }
 
 // copyFinished has the product finish a few records and the server copy those, under other ids,
-// and then look at them as it would by and by.
+// and then look at them and write them to disk as it would by and by.
 func copyFinished(url, schema string) func(context.Context, *sideman, int) error {
 	return func(ctx context.Context, s *sideman, n int) error {
 		few := min(n, 5000)
@@ -85,8 +85,12 @@ func copyFinished(url, schema string) func(context.Context, *sideman, int) error
 			if _, err := conn.Exec(ctx, sql, n/few+1, n-few); err != nil {
 				return err
 			}
-			_, err = conn.Exec(ctx, "VACUUM (ANALYZE, PARALLEL 0) "+table)
-			return err
+			for _, sql := range []string{"VACUUM (ANALYZE, PARALLEL 0) " + table, "CHECKPOINT"} {
+				if _, err := conn.Exec(ctx, sql); err != nil {
+					return err
+				}
+			}
+			return nil
 		})
 	}
 }

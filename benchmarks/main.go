@@ -187,7 +187,7 @@ func measure(ctx context.Context, o options, p *pair, sc *scenario, size sizes, 
 			shown[side.name] = append(shown[side.name], m)
 			what := side.c.name()
 			if sc.alone() && side.name != "" {
-				what += ", " + side.name
+				what = side.name
 			}
 			say(progress, "%s: %s %d/%d: %s: %s\n", p.on, sc.name, i+1, runs, what, m.text(sc.unit))
 		}

@@ -111,6 +111,9 @@ func TestFilled(t *testing.T) {
 		if err := f.reset(t.Context()); err != nil {
 			t.Fatal(err)
 		}
+		if done, err := f.completed(t.Context()); err != nil || done != 0 {
+			t.Errorf("round %d: %d are finished since the reset (%v)", round, done, err)
+		}
 		if err := fill(t.Context(), f, 50); err != nil {
 			t.Fatal(err)
 		}

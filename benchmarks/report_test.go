@@ -119,8 +119,8 @@ func TestMemorySamples(t *testing.T) {
 	if _, err := parseStatus("Name:\tx\nVmRSS:\t2000 kB\n"); err == nil {
 		t.Error("what isn't there was read")
 	}
-	s := samples{all: []resident{{all: 1}, {all: 1}, {all: 10}, {all: 10}, {all: 50}, {all: 10}, {all: 20}, {all: 20}}}
-	if most, growth := s.most(func(r resident) float64 { return r.all }); most != 50 || growth != 2 {
-		t.Errorf("at most %v, growth %v, want 50 and 2", most, growth)
+	s := samples{all: []resident{{all: 50}, {all: 1}, {all: 10}, {all: 10}, {all: 12}, {all: 1}, {all: 20}, {all: 30}}}
+	if most, growth := s.most(func(r resident) float64 { return r.all }); most != 50 || growth != 2.5 {
+		t.Errorf("at most %v, growth %v, want 50 and 2.5", most, growth)
 	}
 }

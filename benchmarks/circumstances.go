@@ -15,6 +15,9 @@ type filled struct {
 
 	// fill stores n finished records in the store, which is open and empty.
 	fill func(ctx context.Context, s *sideman, n int) error
+	// tidy is done before each run, if there is something to be done: what the server would do by
+	// and by about what the run before has left behind.
+	tidy func(ctx context.Context) error
 	n    int
 	full bool
 	had  int
@@ -30,6 +33,11 @@ func (f *filled) reset(ctx context.Context) error {
 			return err
 		}
 		f.full = true
+	}
+	if f.tidy != nil {
+		if err := f.tidy(ctx); err != nil {
+			return err
+		}
 	}
 	all, err := f.sideman.completed(ctx)
 	if f.had = all; err == nil && all < f.n {
@@ -60,8 +68,7 @@ func finishMany(ctx context.Context, s *sideman, n int) error {
 	return nil
 }
 
-// copyFinished has the product finish a few records and the server copy those, under other ids,
-// and then look at them and write them to disk as it would by and by.
+// copyFinished has the product finish a few records and the server copy those, under other ids.
 func copyFinished(url, schema string) func(context.Context, *sideman, int) error {
 	return func(ctx context.Context, s *sideman, n int) error {
 		few := min(n, 5000)
@@ -82,10 +89,17 @@ func copyFinished(url, schema string) func(context.Context, *sideman, int) error
 			}
 			// Inputs: how many. Outputs: none; as many copies of what is there. Nobody else uses the table.
 			sql := "INSERT INTO " + table + " (" + columns + ") SELECT " + values + " FROM " + table + ", generate_series(1, $1) LIMIT $2"
-			if _, err := conn.Exec(ctx, sql, n/few+1, n-few); err != nil {
-				return err
-			}
-			for _, sql := range []string{"VACUUM (ANALYZE, PARALLEL 0) " + table, "CHECKPOINT"} {
+			_, err = conn.Exec(ctx, sql, n/few+1, n-few)
+			return err
+		})
+	}
+}
+
+// vacuum has PostgreSQL clean up and write to disk what autovacuum and a checkpoint would.
+func vacuum(url, schema string) func(context.Context) error {
+	return func(ctx context.Context) error {
+		return onConn(ctx, url, func(conn *pgx.Conn) error {
+			for _, sql := range []string{"VACUUM (ANALYZE, PARALLEL 0) " + pgx.Identifier{schema, "tasks"}.Sanitize(), "CHECKPOINT"} {
 				if _, err := conn.Exec(ctx, sql); err != nil {
 					return err
 				}

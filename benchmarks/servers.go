@@ -56,7 +56,7 @@ func openPair(ctx context.Context, on, dir string, size sizes) (*pair, error) {
 		ours := in("sideman")
 		return &pair{
 			on: on, ours: &postgresSideman{ours, s.Direct()}, peer: &riverQueue{url: s.Direct()},
-			raw: &rawSideman{sideman: ours}, full: &filled{sideman: in(second), fill: copyFinished(s.Direct(), second), n: size.finished},
+			raw: &rawSideman{sideman: ours}, full: &filled{sideman: in(second), fill: copyFinished(s.Direct(), second), tidy: vacuum(s.Direct(), second), n: size.finished},
 			cpu: cpuOf(s), about: about, stop: s.Close,
 		}, err
 	case onRedis:

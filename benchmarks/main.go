@@ -7,7 +7,8 @@
 //
 // Both of a pair use the same server with the same settings, through their public API, one
 // after the other, alternating. What counts is what is stored, not what was called. The
-// servers run in containers, as those of the tests do (docs/testing.md).
+// servers run in containers, as those of the tests do (docs/testing.md). After each pair comes
+// what is measured of Sideman alone: worker processes, large stores, memory, processor time.
 //
 // This is a module of its own, so that the peers are in nobody's dependencies.
 package main
@@ -21,6 +22,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/pprof"
+	"slices"
 	"strings"
 
 	goredis "github.com/redis/go-redis/v9"
@@ -66,6 +68,15 @@ func main() {
 		}
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	if os.Getenv(childEnv) != "" {
+		err := childMain(ctx, os.Stdin, os.Stdout)
+		stop()
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
 	err := run(ctx, o, os.Stdout, os.Stderr)
 	stop()
 	if err != nil {
@@ -125,43 +136,61 @@ func run(ctx context.Context, o options, out, progress io.Writer) error {
 // measurePair runs every scenario of one pair.
 func measurePair(ctx context.Context, o options, on, dir string, rep *report, progress io.Writer) (err error) {
 	say(progress, "%s: starting\n", on)
-	p, err := openPair(ctx, on, dir)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, p.ours.close(ctx), p.peer.close(ctx), p.stop()) }()
-	rep.about(p)
 	size := fullSizes()
 	if o.quick {
 		size = quickSizes()
 	}
 	size = size.on(on)
-	for _, sc := range scenarios() {
+	p, err := openPair(ctx, on, dir, size)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, p.ours.close(ctx), p.full.close(ctx), p.peer.close(ctx), p.stop()) }()
+	rep.about(p)
+	for _, sc := range append(scenarios(), aloneScenarios()...) {
 		if _, asked := sc.goals[on]; !asked || !strings.Contains(sc.name, o.only) || (o.skip != "" && strings.Contains(sc.name, o.skip)) {
 			continue
 		}
-		row := &row{On: on, Scenario: sc.name, Unit: sc.unit, Low: sc.low, goal: sc.goals[on], Ours: p.ours.name(), Peer: p.peer.name()}
-		for i := range o.runs {
-			order := []contender{p.ours, p.peer}
-			if i%2 == 1 {
-				order[0], order[1] = order[1], order[0]
-			}
-			if o.ours {
-				order = []contender{p.ours}
-			}
-			for _, c := range order {
-				if err := c.reset(ctx); err != nil {
-					return fmt.Errorf("%s: empty the store: %w", c.name(), err)
-				}
-				m, err := sc.run(ctx, c, size)
-				if err != nil {
-					return fmt.Errorf("%s: %w", sc.name, err)
-				}
-				row.add(c == p.ours, m)
-				say(progress, "%s: %s %d/%d: %s %s %s\n", on, sc.name, i+1, o.runs, c.name(), figure(m.value), sc.unit)
-			}
+		rows, err := measure(ctx, o, p, &sc, size, progress)
+		if err != nil {
+			return err
 		}
-		rep.Rows = append(rep.Rows, row)
+		rep.Rows = append(rep.Rows, rows...)
 	}
 	return nil
+}
+
+// measure runs the sides of a scenario by turns.
+func measure(ctx context.Context, o options, p *pair, sc *scenario, size sizes, progress io.Writer) ([]*row, error) {
+	sides := sc.of(p)
+	if o.ours {
+		sides = slices.DeleteFunc(sides, func(s side) bool { return s.c == p.peer })
+	}
+	runs := o.runs
+	if sc.most > 0 {
+		runs = min(runs, sc.most)
+	}
+	shown := make(map[string][]measured)
+	for i := range runs {
+		order := slices.Clone(sides)
+		if i%2 == 1 {
+			slices.Reverse(order)
+		}
+		for _, side := range order {
+			if err := side.c.reset(ctx); err != nil {
+				return nil, fmt.Errorf("%s: empty the store: %w", side.c.name(), err)
+			}
+			m, err := side.run(ctx, side.c, size)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", sc.name, err)
+			}
+			shown[side.name] = append(shown[side.name], m)
+			what := side.c.name()
+			if sc.alone() && side.name != "" {
+				what = side.name
+			}
+			say(progress, "%s: %s %d/%d: %s: %s\n", p.on, sc.name, i+1, runs, what, m.text(sc.unit))
+		}
+	}
+	return rowsOf(p, sc, sides, shown), nil
 }

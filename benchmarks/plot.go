@@ -5,6 +5,7 @@ import (
 	"html"
 	"math"
 	"os"
+	"slices"
 	"strings"
 )
 
@@ -13,12 +14,13 @@ import (
 func (r *report) writeSVG(path string) error {
 	const width, line, left, top = 900, 24, 330, 46
 	var b strings.Builder
-	height := top + line*len(r.Rows) + 20
+	rows := slices.DeleteFunc(slices.Clone(r.Rows), func(r *row) bool { return r.Alone })
+	height := top + line*len(rows) + 20
 	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" font-family="sans-serif" font-size="13">`+"\n", width, height)
 	fmt.Fprintf(&b, `<rect width="%d" height="%d" fill="white"/>`+"\n", width, height)
 	fmt.Fprintf(&b, `<text x="10" y="20" font-size="15">How many times better Sideman is than its peer (median of %d runs)</text>`+"\n", r.Runs)
 	scale := float64(width-left-150) / 3 // to a thousand times
-	for i, row := range r.Rows {
+	for i, row := range rows {
 		y := top + line*i
 		better := row.ratio()
 		if row.Low && better > 0 {

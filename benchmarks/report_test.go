@@ -1,6 +1,10 @@
 package main
 
 import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -50,5 +54,73 @@ func TestTable(t *testing.T) {
 		if !strings.Contains(b.String(), part) {
 			t.Errorf("%q isn't in\n%s", part, b.String())
 		}
+	}
+}
+
+// What is of ours alone has a table of its own, with all figures of a run, and isn't in the plot.
+func TestTableOfOursAlone(t *testing.T) {
+	t.Parallel()
+	r := newReport(options{runs: 1})
+	r.Stores["redis"], r.Peers["redis"] = "Redis 7", "asynq v0"
+	r.Rows = []*row{
+		{On: "redis", Scenario: "memory", Alone: true, A: []float64{160}, MoreA: map[string][]float64{"growth": {1.5}}, goal: goal{most: 150}},
+		{On: "redis", Scenario: "drain", A: []float64{30}, B: []float64{10}},
+		{On: "redis", Scenario: "processes", Alone: true, Against: "1 process", A: []float64{95}, B: []float64{100}, goal: goal{ratio: 0.9}},
+	}
+	var b strings.Builder
+	r.print(&b)
+	theirs, alone, _ := strings.Cut(b.String(), "of ours alone")
+	if !strings.Contains(theirs, "3.00") || strings.Contains(alone, "3.00") {
+		t.Errorf("the row beside a peer isn't before what is of ours alone:\n%s", b.String())
+	}
+	for _, part := range []string{"160, growth 1.50", "≤ 150", "MISSED", "1 process", "0.95", "reached"} {
+		if !strings.Contains(alone, part) {
+			t.Errorf("%q isn't in\n%s", part, alone)
+		}
+	}
+	path := filepath.Join(t.TempDir(), "plot.svg")
+	if err := r.writeSVG(path); err != nil {
+		t.Fatal(err)
+	}
+	if svg, err := os.ReadFile(path); err != nil || strings.Contains(string(svg), "memory") || !strings.Contains(string(svg), "drain") {
+		t.Errorf("the plot has other rows than that beside a peer (%v):\n%s", err, svg)
+	}
+}
+
+// Each side that isn't only there for others has a row, with what it's held against.
+func TestRows(t *testing.T) {
+	t.Parallel()
+	sc := scenario{name: "drain", unit: "tasks/s", goals: map[string]goal{"redis": {ratio: 0.9}}, sides: func(*pair) []side { return nil }}
+	sides := []side{
+		{name: "one", base: true}, {name: "two", against: "one"}, {name: "peer", against: "one", free: true}, {name: "lone"},
+	}
+	rows := rowsOf(&pair{on: "redis"}, &sc, sides, map[string][]measured{
+		"one": {{value: 1}, {value: 3}}, "two": {{value: 4, more: map[string]float64{"x": 5}}}, "peer": {{value: 6}}, "lone": {{value: 7}},
+	})
+	var got []string
+	for _, r := range rows {
+		want, _ := r.verdict()
+		got = append(got, fmt.Sprintf("%s|%v|%s|%v|%v|%v|%s", r.Scenario, r.Alone, r.Against, r.A, r.B, r.MoreA, want))
+	}
+	want := []string{
+		"drain, two|true|one|[4]|[1 3]|map[x:[5]]|≥ 0.9 ×", "drain, peer|true|one|[6]|[1 3]|map[]|", "drain, lone|true||[7]|[]|map[]|≥ 0.9 ×",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("the rows are\n%q, want\n%q", got, want)
+	}
+}
+
+func TestMemorySamples(t *testing.T) {
+	t.Parallel()
+	r, err := parseStatus("Name:\tx\nVmRSS:\t   2000 kB\nRssAnon:\t    1000 kB\nRssFile:\t 1000 kB\n")
+	if err != nil || r.all != 2.048 || r.anonymous != 1.024 {
+		t.Errorf("read %+v, %v", r, err)
+	}
+	if _, err := parseStatus("Name:\tx\nVmRSS:\t2000 kB\n"); err == nil {
+		t.Error("what isn't there was read")
+	}
+	s := samples{all: []resident{{all: 50}, {all: 1}, {all: 10}, {all: 10}, {all: 12}, {all: 1}, {all: 20}, {all: 30}}}
+	if most, growth := s.most(func(r resident) float64 { return r.all }); most != 50 || growth != 2.5 {
+		t.Errorf("at most %v, growth %v, want 50 and 2.5", most, growth)
 	}
 }

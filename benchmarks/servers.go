@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/redis/go-redis/v9"
@@ -17,6 +19,11 @@ import (
 type pair struct {
 	on         string
 	ours, peer contender
+	// raw is our backend without the runtime, and full a second store of ours, which has many
+	// finished records.
+	raw, full contender
+	// cpu is how much processor time the server has taken, nil if there is none of its own.
+	cpu func(context.Context) (time.Duration, error)
 	// about says what the store is and how it is set.
 	about string
 	// stop ends the server.
@@ -24,11 +31,13 @@ type pair struct {
 }
 
 // openPair starts what a pair needs.
-func openPair(ctx context.Context, on, dir string) (*pair, error) {
+func openPair(ctx context.Context, on, dir string, size sizes) (*pair, error) {
 	switch on {
 	case onFile:
+		ours := newSideman(boltPlace(dir, "sideman"))
 		return &pair{
-			on: on, ours: newSideman(boltPlace(dir)), peer: &backliteQueue{dir: dir},
+			on: on, ours: ours, peer: &backliteQueue{dir: dir},
+			raw: &rawSideman{sideman: ours}, full: &filled{sideman: newSideman(boltPlace(dir, "full")), fill: finishMany, n: size.finished},
 			about: "files in " + dir + "; both sync every commit", stop: func() error { return nil },
 		}, nil
 	case onPostgres:
@@ -37,11 +46,19 @@ func openPair(ctx context.Context, on, dir string) (*pair, error) {
 			return nil, err
 		}
 		about, err := aboutPostgres(ctx, s.Direct())
-		ours := newSideman(place{
-			backend: on, url: s.Direct() + "&migrate=true", empty: func(ctx context.Context) error { return dropSchema(ctx, s.Direct()) },
-			tuned: worker.Options{Concurrency: 1000},
-		})
-		return &pair{on: on, ours: &postgresSideman{ours, s.Direct()}, peer: &riverQueue{url: s.Direct()}, about: about, stop: s.Close}, err
+		in := func(schema string) *sideman {
+			return newSideman(place{
+				backend: on, url: s.Direct() + "&migrate=true&schema=" + schema, tuned: worker.Options{Concurrency: 1000},
+				empty: func(ctx context.Context) error { return dropSchema(ctx, s.Direct(), schema) },
+			})
+		}
+		const second = "sideman_full"
+		ours := in("sideman")
+		return &pair{
+			on: on, ours: &postgresSideman{ours, s.Direct()}, peer: &riverQueue{url: s.Direct()},
+			raw: &rawSideman{sideman: ours}, full: &filled{sideman: in(second), fill: copyFinished(s.Direct(), second), tidy: vacuum(s.Direct(), second), n: size.finished},
+			cpu: cpuOf(s), about: about, stop: s.Close,
+		}, err
 	case onRedis:
 		s, err := startServer(ctx, containers.Redis)
 		if err != nil {
@@ -51,11 +68,18 @@ func openPair(ctx context.Context, on, dir string) (*pair, error) {
 			return nil, errors.Join(err, s.Close())
 		}
 		about, err := aboutRedis(ctx, s.Direct())
-		ours := newSideman(place{
-			backend: on, url: s.Direct(), empty: func(ctx context.Context) error { return flush(ctx, s.Direct()) },
-			tuned: worker.Options{Concurrency: 1000},
-		})
-		return &pair{on: on, ours: ours, peer: &asynqQueue{url: s.Direct()}, about: about, stop: s.Close}, err
+		at := func(url string) *sideman {
+			return newSideman(place{
+				backend: on, url: url, tuned: worker.Options{Concurrency: 1000},
+				empty: func(ctx context.Context) error { return flush(ctx, url) },
+			})
+		}
+		ours := at(s.Direct())
+		return &pair{
+			on: on, ours: ours, peer: &asynqQueue{url: s.Direct()},
+			raw: &rawSideman{sideman: ours}, full: &filled{sideman: at(strings.TrimSuffix(s.Direct(), "/0") + "/1"), fill: finishMany, n: size.finished},
+			cpu: cpuOf(s), about: about, stop: s.Close,
+		}, err
 	}
 	return nil, fmt.Errorf("there is no pair %q; there are %s, %s and %s", on, onPostgres, onRedis, onFile)
 }
@@ -67,6 +91,14 @@ func startServer(ctx context.Context, kind containers.Kind) (*containers.Server,
 		return nil, err
 	}
 	return containers.Start(ctx, kind)
+}
+
+// cpuOf is nil for a server that isn't in a container of this process's own.
+func cpuOf(s *containers.Server) func(context.Context) (time.Duration, error) {
+	if !s.Owned() {
+		return nil
+	}
+	return s.CPU
 }
 
 // postgresSideman can say how much WAL there is.
@@ -91,9 +123,9 @@ func walPosition(ctx context.Context, url string) (at float64, err error) {
 	return at, err
 }
 
-func dropSchema(ctx context.Context, url string) error {
+func dropSchema(ctx context.Context, url, schema string) error {
 	return onConn(ctx, url, func(conn *pgx.Conn) error {
-		_, err := conn.Exec(ctx, "SET client_min_messages = warning; DROP SCHEMA IF EXISTS sideman CASCADE")
+		_, err := conn.Exec(ctx, "SET client_min_messages = warning; DROP SCHEMA IF EXISTS "+pgx.Identifier{schema}.Sanitize()+" CASCADE")
 		return err
 	})
 }

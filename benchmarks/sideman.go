@@ -155,8 +155,8 @@ func (s *sideman) isDone(ctx context.Context, num int) (bool, error) {
 }
 
 // boltPlace is a file in a folder.
-func boltPlace(dir string) place {
-	path := dir + "/sideman.db"
+func boltPlace(dir, name string) place {
+	path := dir + "/" + name + ".db"
 	return place{
 		backend: "bolt",
 		url:     "bolt:" + path,

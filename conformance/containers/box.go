@@ -2,6 +2,7 @@ package containers
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
@@ -76,6 +77,20 @@ func (b *box) exec(ctx context.Context, cmd ...string) error {
 		return fmt.Errorf("%s: running %q: %w", b.what, cmd, err)
 	}
 	return nil
+}
+
+// cpu returns how much processor time its processes have taken.
+func (b *box) cpu(ctx context.Context) (time.Duration, error) {
+	res, err := b.cli.ContainerStats(ctx, b.c.GetContainerID(), client.ContainerStatsOptions{})
+	if err != nil {
+		return 0, fmt.Errorf("%s: statistics: %w", b.what, err)
+	}
+	defer res.Body.Close()
+	var stats container.StatsResponse
+	if err := json.NewDecoder(res.Body).Decode(&stats); err != nil {
+		return 0, fmt.Errorf("%s: statistics: %w", b.what, err)
+	}
+	return time.Duration(stats.CPUStats.CPUUsage.TotalUsage), nil
 }
 
 // remove ends it for good.

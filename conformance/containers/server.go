@@ -9,6 +9,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/testcontainers/testcontainers-go"
 
@@ -170,6 +171,15 @@ func (s *Server) Exec(ctx context.Context, cmd ...string) error {
 		return errNotOwned
 	}
 	return s.box.exec(ctx, cmd...)
+}
+
+// CPU returns how much processor time all processes of the server have taken since it was
+// started, if it is owned. The proxy before it and Docker's own aren't counted.
+func (s *Server) CPU(ctx context.Context) (time.Duration, error) {
+	if s.box == nil {
+		return 0, errNotOwned
+	}
+	return s.box.cpu(ctx)
 }
 
 func (s *Server) again(ctx context.Context, end func(*box, context.Context) error) error {

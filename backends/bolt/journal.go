@@ -61,6 +61,7 @@ type journal struct {
 	file   *logFile
 	state  logState // what the next commit says
 	stored logState // what the last one said
+	frame  []byte   // the last one, whose memory is used again
 	fault  error    // why there is no log any more
 	armed  atomic.Bool
 
@@ -173,7 +174,7 @@ func (b *Backend) log(ops []*op) bool {
 	if len(live) == 0 {
 		return true
 	}
-	now, frame := time.Now(), newFrame(size)
+	now, frame := time.Now(), newFrame(j.frame)
 	for _, o := range live {
 		for i := range o.fresh {
 			o.fresh[i].stamp(now)
@@ -181,6 +182,7 @@ func (b *Backend) log(ops []*op) bool {
 		}
 	}
 	frame = seal(frame, j.file.id, j.state.seq+1)
+	j.frame = frame
 	j.state.seq++
 	if err := j.file.append(frame); err != nil {
 		// The frame may be there or not. If the transaction that is tried instead is

@@ -137,8 +137,8 @@ func frameSize(all []fresh) (n int) {
 	return n
 }
 
-// newFrame starts a frame, whose records are appended to it.
-func newFrame(size int) []byte { return make([]byte, frameHeader, logPage+frameHeader+size) }
+// newFrame starts a frame in the memory of an earlier one.
+func newFrame(old []byte) []byte { return append(old[:0], make([]byte, frameHeader)...) }
 
 func appendEntry(frame []byte, f *fresh) []byte {
 	for _, part := range [...][]byte{f.key, f.buf, f.args} {

@@ -130,6 +130,7 @@ func TestLogRounds(t *testing.T) {
 		{"the first write of a round was cut", [][]byte{torn, f(1), f(2)}, 2, nil, false},
 		{"the last write was cut", [][]byte{f(1), f(2), torn}, 0, []uint64{1, 2}, false},
 		{"a hole", [][]byte{f(1), f(2), torn, f(4)}, 0, nil, true},
+		{"a frame that isn't there", [][]byte{f(1), f(3)}, 0, nil, true},
 		{"a hole at the start", [][]byte{torn, f(4)}, 2, nil, true},
 		{"a database of an earlier time", [][]byte{f(5), f(6)}, 3, nil, true},
 	} {

@@ -340,7 +340,14 @@ func (b *Backend) commitFirst() error {
 		// be waiting for us within a transaction of its own now.
 		return b.journal.held()
 	}
-	return b.do(context.Background(), barrier())
+	err := b.do(context.Background(), barrier())
+	if held := b.journal.held(); held != nil {
+		return held
+	}
+	if b.journal.len() == 0 {
+		return nil // what failed was tried again and succeeded
+	}
+	return err
 }
 
 // lend commits what is pending and ends the log, since the program gets the database.

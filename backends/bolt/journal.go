@@ -1,11 +1,9 @@
 package bolt
 
 import (
-	"context"
 	"encoding/binary"
-	"errors"
 	"fmt"
-	"os"
+	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -127,11 +125,7 @@ func (j *journal) heads() map[string]time.Time {
 	if len(j.pending) == 0 {
 		return nil
 	}
-	due := make(map[string]time.Time, len(j.due))
-	for q, at := range j.due {
-		due[q] = at
-	}
-	return due
+	return maps.Clone(j.due)
 }
 
 // held returns why pending records can't be committed, if it is so.
@@ -147,106 +141,6 @@ func (j *journal) setStuck(err error) {
 	if len(j.pending) > 0 {
 		j.stuck = fmt.Errorf("%d enqueues that are in the log can't be written to the database: %w", len(j.pending), err)
 	}
-}
-
-// log stores a batch by way of the log, and reports whether it did. If not, none of
-// the ops has been told anything.
-func (b *Backend) log(ops []*op) bool {
-	j := &b.journal
-	size, n := 0, 0
-	for _, o := range ops {
-		if o.fresh == nil {
-			return false
-		}
-		n += len(o.fresh)
-		size += frameSize(o.fresh)
-	}
-	if j.path == "" || size > maxFrame || n > maxPending/4 {
-		return false
-	}
-	if j.file == nil {
-		b.makeLog()
-	}
-	if j.file == nil || j.stored.id != j.file.id || !j.file.fits(size) || len(j.pending)+n > maxPending || !b.allNew(ops, n) {
-		return false
-	}
-	live := take(ops, make([]*op, 0, len(ops)))
-	if len(live) == 0 {
-		return true
-	}
-	now, frame := time.Now(), newFrame(j.frame)
-	for _, o := range live {
-		for i := range o.fresh {
-			o.fresh[i].stamp(now)
-			frame = appendEntry(frame, &o.fresh[i])
-		}
-	}
-	frame = seal(frame, j.file.id, j.state.seq+1)
-	j.frame = frame
-	j.state.seq++
-	if err := j.file.append(frame); err != nil {
-		// The frame may be there or not. If the transaction that is tried instead is
-		// committed, it says that the frame is done with.
-		for _, o := range live {
-			o.doubt = true
-		}
-		b.endLog(err)
-		return false
-	}
-	for _, o := range live {
-		j.add(o.fresh, j.state.seq)
-	}
-	b.hub.publish(&news{ready: true})
-	b.tell(live, nil)
-	if j.armed.CompareAndSwap(false, true) {
-		time.AfterFunc(pendingFor, b.commitLater)
-	}
-	return true
-}
-
-// allNew says whether no record has an id that is known, and the file has room for
-// them. What it says holds, because nobody else writes.
-func (b *Backend) allNew(ops []*op, n int) (all bool) {
-	var seen map[string]bool
-	if n > 1 {
-		seen = make(map[string]bool, n)
-	}
-	known := func(t *txn, f *fresh) bool {
-		if b.journal.byID[f.in.ID] != nil || seen[f.in.ID] || t.get(inRecords, f.key) != nil {
-			return true
-		}
-		if seen != nil {
-			seen[f.in.ID] = true
-		}
-		return false
-	}
-	err := b.read(func(t *txn) error {
-		if most := int64(b.db.MaxSize); most > 0 && t.tx.Size()+logRoom > most {
-			return nil
-		}
-		for _, o := range ops {
-			for i := range o.fresh {
-				if known(t, &o.fresh[i]) {
-					return nil
-				}
-			}
-		}
-		all = true
-		return nil
-	})
-	return all && err == nil
-}
-
-// makeLog makes the log. The next commit binds it to the database; it is in use from
-// then on.
-func (b *Backend) makeLog() {
-	file, err := createLog(b.journal.path)
-	if err != nil {
-		b.endLog(err)
-		return
-	}
-	b.journal.file = file
-	b.journal.state = logState{id: file.id, open: true}
 }
 
 // endLog stops the use of the log. The next commit stores that.
@@ -340,7 +234,7 @@ func (b *Backend) commitFirst() error {
 		// be waiting for us within a transaction of its own now.
 		return b.journal.held()
 	}
-	err := b.do(context.Background(), barrier())
+	err := b.now(barrier())
 	if held := b.journal.held(); held != nil {
 		return held
 	}
@@ -348,91 +242,4 @@ func (b *Backend) commitFirst() error {
 		return nil // what failed was tried again and succeeded
 	}
 	return err
-}
-
-// lend commits what is pending and ends the log, since the program gets the database.
-func (b *Backend) lend() {
-	b.writing.Lock()
-	defer b.writing.Unlock()
-	if b.lent.Load() {
-		return
-	}
-	b.endLog(nil)
-	_ = b.commitPending() // or else the next write does
-	b.lent.Store(true)
-}
-
-// finishLog is lend for Close.
-func (b *Backend) finishLog() error {
-	b.writing.Lock()
-	defer b.writing.Unlock()
-	b.endLog(nil)
-	if b.commitPending() != nil {
-		if b.journal.file != nil {
-			b.journal.file.close()
-		}
-		if held := b.journal.held(); held != nil {
-			return fmt.Errorf("%w; the next Open tries it again", held)
-		}
-	}
-	return nil
-}
-
-// replay brings the records into the database that are only in the log that a process
-// has left behind, and removes it. The database's lock must be held. With keep, a new
-// log may be made then.
-func (b *Backend) replay(keep bool) error {
-	path, err := logPath(b.path)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil // a borrowed file that was removed, or isn't one
-	}
-	if err != nil {
-		return fmt.Errorf("%w: %w", tasks.ErrUnavailable, err)
-	}
-	found, err := findLog(path)
-	if err != nil {
-		return err
-	}
-	j := &b.journal
-	err = b.read(func(t *txn) error {
-		j.stored = t.logState()
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	j.state = j.stored
-	switch {
-	case found.ok && found.id == j.stored.id:
-		frames, err := found.after(j.stored.seq)
-		if err != nil {
-			return err
-		}
-		for _, f := range frames {
-			all, err := f.entries()
-			if err != nil {
-				return fmt.Errorf("%w: %s: entry %d: %w", tasks.ErrDamaged, path, f.seq, err)
-			}
-			j.add(all, f.seq)
-			j.state.seq = f.seq
-		}
-	case found.ok && found.used():
-		aside := path + logAside
-		if err := os.Rename(path, aside); err != nil {
-			return fmt.Errorf("%w: %s belongs to another database: %w", tasks.ErrUnavailable, path, err)
-		}
-		b.remarks = append(b.remarks, fmt.Sprintf("%s belonged to another database and is now %s", path, aside))
-	}
-	if j.stored.open && (!found.ok || found.id != j.stored.id) {
-		b.remarks = append(b.remarks, path+" is missing: what was enqueued just before the last process ended may be lost")
-	}
-	j.state.open = false
-	if err := b.commitPending(); err != nil {
-		return err
-	}
-	_ = os.Remove(path) // if it stays, no new one can be made: Check tells
-	if keep {
-		j.path = path
-	}
-	return nil
 }

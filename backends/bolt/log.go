@@ -1,7 +1,6 @@
 package bolt
 
 import (
-	"bytes"
 	"crypto/rand"
 	"encoding/binary"
 	"errors"
@@ -36,6 +35,7 @@ import (
 const (
 	logSuffix  = "-log"
 	logAside   = ".aside" // behind that: a log of another database, moved out of the way
+	logMagic   = "sidemanL"
 	logVersion = 1
 	logPage    = 4 << 10
 	logSize    = 4 << 20
@@ -45,10 +45,8 @@ const (
 	maxFrame    = 64 << 10 // larger batches gain nothing by the log
 )
 
-var (
-	logMagic = []byte("sidemanL")
-	crcTable = crc32.MakeTable(crc32.Castagnoli)
-)
+// sum goes on with a CRC, from 0 on.
+func sum(crc uint32, b []byte) uint32 { return crc32.Update(crc, crc32.MakeTable(crc32.Castagnoli), b) }
 
 type logID [16]byte
 
@@ -87,7 +85,7 @@ func createLog(path string) (l *logFile, err error) {
 	_, _ = rand.Read(l.id[:]) // never fails
 	b := append(make([]byte, 0, logSize), logMagic...)
 	b = append(binary.BigEndian.AppendUint32(b, logVersion), l.id[:]...)
-	b = binary.BigEndian.AppendUint32(b, crc32.Checksum(b, crcTable))
+	b = binary.BigEndian.AppendUint32(b, sum(0, b))
 	if _, err := f.Write(b[:logSize]); err != nil {
 		return nil, err
 	}
@@ -159,8 +157,7 @@ func seal(frame []byte, id logID, seq uint64) []byte {
 func pages(n int) int { return (n + logPage - 1) / logPage * logPage }
 
 func frameSum(frame []byte, id logID) uint32 {
-	sum := crc32.Update(crc32.Checksum(id[:], crcTable), crcTable, frame[:4])
-	return crc32.Update(sum, crcTable, frame[8:])
+	return sum(sum(sum(0, id[:]), frame[:4]), frame[8:])
 }
 
 // frame is one that was read.
@@ -232,8 +229,8 @@ func findLog(path string) (openedLog, error) {
 }
 
 func (l *openedLog) header() error {
-	if len(l.data) < logHeader || !bytes.Equal(l.data[:8], logMagic) ||
-		binary.BigEndian.Uint32(l.data[28:]) != crc32.Checksum(l.data[:28], crcTable) {
+	if len(l.data) < logHeader || string(l.data[:8]) != logMagic ||
+		binary.BigEndian.Uint32(l.data[28:]) != sum(0, l.data[:28]) {
 		return nil // its making was cut short: it was never used
 	}
 	if v := binary.BigEndian.Uint32(l.data[8:]); v != logVersion {

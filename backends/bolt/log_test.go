@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"slices"
 	"testing"
 
@@ -15,15 +14,15 @@ import (
 var testID = logID{1, 2, 3}
 
 // encoded returns records as an enqueue has them.
-func encoded(t testing.TB, ids ...string) []fresh {
-	t.Helper()
+func encoded(tb testing.TB, ids ...string) []fresh {
+	tb.Helper()
 	var recs []*tasks.Record
 	for i, id := range ids {
 		recs = append(recs, &tasks.Record{ID: id, Task: "t", Queue: "q", MaxAttempts: 1, Args: bytes.Repeat([]byte("1"), 1+1500*(i%2))})
 	}
 	all, _, err := prepare(recs)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return all
 }
@@ -38,9 +37,9 @@ func frameOf(all []fresh, id logID, seq uint64) []byte {
 
 // logOf is a log with a valid header and the frames.
 func logOf(frames ...[]byte) openedLog {
-	b := append(bytes.Clone(logMagic), 0, 0, 0, logVersion)
+	b := append([]byte(logMagic), 0, 0, 0, logVersion)
 	b = append(b, testID[:]...)
-	b = binary.BigEndian.AppendUint32(b, crc32.Checksum(b, crcTable))
+	b = binary.BigEndian.AppendUint32(b, sum(0, b))
 	b = append(b, make([]byte, logPage-len(b))...)
 	return openedLog{path: "x" + logSuffix, data: append(b, bytes.Join(frames, nil)...)}
 }
@@ -141,7 +140,7 @@ func TestLogRounds(t *testing.T) {
 	}
 	newer := logOf()
 	newer.data[11]++
-	binary.BigEndian.PutUint32(newer.data[28:], crc32.Checksum(newer.data[:28], crcTable))
+	binary.BigEndian.PutUint32(newer.data[28:], sum(0, newer.data[:28]))
 	if _, err := newer.seqs(0); !errors.Is(err, tasks.ErrUnavailable) {
 		t.Errorf("a newer format: %v", err)
 	}

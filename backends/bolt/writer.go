@@ -58,14 +58,11 @@ func (b *Backend) do(ctx context.Context, o *op) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	if ctx.Done() == nil {
+		return b.now(o)
+	}
 	done := make(chan error, 1)
 	o.finish = func(err error) { done <- err }
-	if ctx.Done() == nil {
-		if err := b.now(o); err != nil {
-			return err
-		}
-		return <-done
-	}
 	if err := b.submit(o); err != nil {
 		return err
 	}
@@ -94,9 +91,14 @@ func (b *Backend) do(ctx context.Context, o *op) error {
 // if there is no other op to share a commit with, which saves handing it over
 // twice.
 func (b *Backend) now(o *op) error {
+	done := make(chan error, 1)
+	o.finish = func(err error) { done <- err }
 	if b.active.Add(1) > 1 {
 		b.active.Add(-1)
-		return b.submit(o)
+		if err := b.submit(o); err != nil {
+			return err
+		}
+		return <-done
 	}
 	defer b.active.Add(-1)
 	if !b.enter() {
@@ -104,7 +106,7 @@ func (b *Backend) now(o *op) error {
 	}
 	defer b.inline.Done()
 	b.flush([]*op{o})
-	return nil
+	return <-done
 }
 
 // enter reports whether the backend is open; if so, Close waits for inline.Done.

@@ -71,7 +71,7 @@
 // a claim or settle doesn't write them again. Final records are deleted when their
 // retention is over, and their pages are used again; the file doesn't shrink. To
 // back it up while it is in use, call WriteTo of a bbolt read transaction on
-// [Backend.DB]. The log has 4 MiB and is removed by Close.
+// [Backend.DB]. The log has 1 MiB and is removed by Close.
 //
 // # Limits
 //

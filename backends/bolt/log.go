@@ -38,7 +38,7 @@ const (
 	logMagic   = "sidemanL"
 	logVersion = 1
 	logPage    = 4 << 10
-	logSize    = 4 << 20
+	logSize    = 1 << 20
 
 	logHeader   = 32
 	frameHeader = 16

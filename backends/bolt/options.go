@@ -24,7 +24,7 @@ type Options struct {
 	// MaxSize is the size in bytes beyond which the file doesn't grow: writes that
 	// need more fail with ErrUnavailable. The default, 0, is no limit.
 	MaxSize int64 `json:"max_size,omitempty"`
-	// NoLog does without the log, a file of 4 MiB beside the other while that is open:
+	// NoLog does without the log, a file of 1 MiB beside the other while that is open:
 	// each enqueue is then committed to the database itself, which takes about twice
 	// as long.
 	NoLog bool `json:"no_log,omitempty"`

@@ -2,6 +2,7 @@ package bolt
 
 import (
 	"context"
+	"errors"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -27,6 +28,11 @@ type Backend struct {
 	active atomic.Int64   // ops that are in line or being applied
 	inline sync.WaitGroup // ops that their callers apply
 	hub    hub
+
+	writing sync.Mutex // held by who writes
+	journal journal
+	lent    atomic.Bool // DB was called
+	remarks []string    // what Open has to tell of the log
 
 	gate   sync.RWMutex // held for reading while an op is put in line
 	closed bool
@@ -68,7 +74,16 @@ func (b *Backend) Capabilities() tasks.Capability {
 // DB returns the database, for buckets of your own and for EnqueueTx. Everything
 // of this package is in one top-level bucket named "sideman": leave that alone.
 // A database that Open opened is closed with the backend.
-func (b *Backend) DB() *bbolt.DB { return b.db }
+//
+// From the first call on, the backend works without its log, as with Options.NoLog: so
+// that a transaction on the database sees everything that is stored, and none has to
+// wait for another. That call may take as long as a commit.
+func (b *Backend) DB() *bbolt.DB {
+	if b.file != nil && !b.lent.Load() {
+		b.lend()
+	}
+	return b.db
+}
 
 // Recovered returns how many records Open found RUNNING, left behind by a process
 // that ended without settling them, and took back.
@@ -76,6 +91,9 @@ func (b *Backend) Recovered() int { return b.recovered }
 
 // Bind implements tasks.Binder. All there is to log is what Open has done.
 func (b *Backend) Bind(rt *tasks.Runtime) error {
+	for _, remark := range b.remarks {
+		rt.Logger().Warn(remark, "backend", rt.Alias(), "file", b.path)
+	}
 	if b.recovered > 0 {
 		rt.Logger().Warn("Took back tasks that a process left RUNNING",
 			"backend", rt.Alias(), "file", b.path, "count", b.recovered)
@@ -115,8 +133,9 @@ func (b *Backend) release() {
 		return
 	}
 	b.closeErr = b.guard(func() error {
+		err := b.finishLog()
 		b.saveFreelist()
-		return b.db.Close()
+		return errors.Join(err, b.db.Close())
 	})
 }
 

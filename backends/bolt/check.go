@@ -17,8 +17,10 @@ const (
 	findReadOnly   = "bolt.E003"
 	findMoved      = "bolt.E004"
 	findDamaged    = "bolt.E005"
+	findHeld       = "bolt.E006"
 	findNetwork    = "bolt.W001"
 	findNoSync     = "bolt.W002"
+	findNoLog      = "bolt.W003"
 )
 
 // manyDamaged is how many damaged records Check counts at most.
@@ -52,6 +54,9 @@ func (b *Backend) Check(ctx context.Context) []tasks.Finding {
 	case errors.Is(err, tasks.ErrClosed):
 		add(findClosed, tasks.LevelError, "open it again", "%s is closed", b.path)
 		return all
+	case b.journal.held() != nil:
+		add(findHeld, tasks.LevelError, "make room or repair the disk, and leave the log where it is",
+			"%s: %v", b.path, b.journal.held())
 	case err != nil:
 		add(findUnreadable, tasks.LevelError, "restore the file from a backup", "%s can't be read: %v", b.path, err)
 		return all
@@ -60,6 +65,7 @@ func (b *Backend) Check(ctx context.Context) []tasks.Finding {
 			"%s has %d records that can't be decoded and so aren't run", b.path, damaged)
 	}
 	b.checkFile(add)
+	b.checkLog(add)
 	if b.db.NoSync {
 		add(findNoSync, tasks.LevelWarning, "open the database without NoSync",
 			"%s is written without fsync: a crash loses tasks", b.path)
@@ -95,5 +101,22 @@ func (b *Backend) checkFile(add func(id string, level tasks.Level, hint, format 
 	if fs := networkFS(filepath.Clean(b.path)); fs != "" {
 		add(findNetwork, tasks.LevelWarning, "keep the file on a local disk, or use a server backend",
 			"%s is on %s, where locks and mapped files can't be relied on", b.path, fs)
+	}
+}
+
+func (b *Backend) checkLog(add func(id string, level tasks.Level, hint, format string, args ...any)) {
+	if b.lent.Load() {
+		return // there is none, and the program may hold the writer up
+	}
+	b.writing.Lock()
+	defer b.writing.Unlock()
+	j := &b.journal
+	switch {
+	case j.fault != nil:
+		add(findNoLog, tasks.LevelWarning, "make its folder writable and remove what is in the way, or set no_log, and open it again",
+			"%s has no log, so that enqueues are slower: %v", b.path, j.fault)
+	case j.file != nil && !j.file.there():
+		add(findMoved, tasks.LevelError, "stop the program",
+			"%s is not there any more, or another file: what is enqueued now is lost in a crash", j.file.f.Name())
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"time"
 
 	"github.com/sideman-go/sideman/tasks"
 	"github.com/sideman-go/sideman/tasks/lifecycle"
@@ -64,6 +65,10 @@ func fits(rec *tasks.Record) error {
 	return nil
 }
 
+func enqueueOp(all []fresh, size int) *op {
+	return &op{size: size, fresh: all, apply: func(t *txn) error { return t.enqueue(all) }}
+}
+
 // enqueue writes the records. It is the apply of an op.
 func (t *txn) enqueue(all []fresh) error {
 	// Reading first: a stored record that can't be read fails the op without a trace.
@@ -100,18 +105,28 @@ func (t *txn) enqueue(all []fresh) error {
 	return nil
 }
 
-func (t *txn) add(f *fresh) error {
+// stamp completes a record that is stored now.
+func (f *fresh) stamp(now time.Time) {
 	f.out = f.in
 	r := &f.out
-	lifecycle.Enqueue(r, t.now)
+	lifecycle.Enqueue(r, now)
 	h := head(f.buf)
 	h.patch(offEnqueued, r.EnqueuedAt)
 	h.patch(offRunAfter, r.RunAfter)
 	h.patch(offExpires, r.ExpiresAt)
-	if err := t.index(&envelope{rec: *r}); err != nil {
+}
+
+func (t *txn) add(f *fresh) error {
+	f.stamp(t.now)
+	return t.place(f)
+}
+
+// place writes a record that is complete and isn't there yet.
+func (t *txn) place(f *fresh) error {
+	if err := t.index(&envelope{rec: f.out}); err != nil {
 		return err
 	}
-	if f.args != nil {
+	if len(f.args) > 0 {
 		if err := t.put(inArgs, f.key, f.args); err != nil {
 			return err
 		}
@@ -138,7 +153,7 @@ func (b *Backend) Enqueue(ctx context.Context, recs []*tasks.Record) error {
 	if err != nil {
 		return err
 	}
-	err = b.do(ctx, &op{size: size, apply: func(t *txn) error { return t.enqueue(all) }})
+	err = b.do(ctx, enqueueOp(all, size))
 	if err == nil {
 		fill(recs, all)
 	}
@@ -157,7 +172,7 @@ func (b *Backend) AEnqueue(ctx context.Context, recs []*tasks.Record, done func(
 		done(err)
 		return
 	}
-	o := &op{size: size, apply: func(t *txn) error { return t.enqueue(all) }}
+	o := enqueueOp(all, size)
 	stop := func() bool { return true }
 	o.finish = func(err error) {
 		stop()
@@ -187,8 +202,12 @@ func (b *Backend) GetResult(ctx context.Context, id string) (*tasks.Record, erro
 	if err := b.ready(ctx); err != nil {
 		return nil, err
 	}
+	// A pending one is read from memory: a commit for it would be a waste.
+	if rec := b.journal.get(id); rec != nil {
+		return rec, nil
+	}
 	var rec *tasks.Record
-	err := b.view(func(t *txn) (err error) {
+	err := b.read(func(t *txn) (err error) {
 		rec, err = t.whole(id)
 		return err
 	})

@@ -20,7 +20,7 @@ import (
 //	damaged   id → why; records that couldn't be decoded when they were to be claimed
 //	workers   worker id → heartbeat
 //	paused    queue → since when
-//	meta      format, created
+//	meta      format, created, log
 //
 // A level is 100 - priority, so that the most urgent comes first. The head of each
 // level of a queue is its record that is due first: no record needs to be moved
@@ -56,6 +56,7 @@ const (
 const (
 	keyFormat  = "format"
 	keyCreated = "created"
+	keyLog     = "log" // a logState
 )
 
 // maxLevel is that of the lowest priority. A key of a higher one is damaged.

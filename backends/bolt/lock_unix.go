@@ -41,3 +41,13 @@ func lockFile(ctx context.Context, f *os.File, timeout time.Duration) error {
 // probe opens the file for writing. The lock is safe: it belongs to the other
 // open file.
 func probe(path string) (*os.File, error) { return os.OpenFile(path, os.O_RDWR, 0) }
+
+// syncDir makes what was created in a folder durable.
+func syncDir(dir string) error {
+	f, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return f.Sync()
+}

@@ -35,7 +35,7 @@ func Open(ctx context.Context, o Options) (*Backend, error) {
 	}
 	b := newBackend(db, o.Path, &o)
 	b.file = file
-	if err := b.start(ctx); err != nil {
+	if err := b.start(ctx, !o.NoLog); err != nil {
 		_ = b.Close(context.WithoutCancel(ctx))
 		return nil, err
 	}
@@ -68,12 +68,18 @@ func New(db *bbolt.DB, o *Options) (*Backend, error) {
 	if err := b.layout(); err != nil {
 		return nil, err
 	}
+	if err := b.replay(false); err != nil {
+		return nil, err
+	}
 	return b, nil
 }
 
 // start prepares a file that is ours alone.
-func (b *Backend) start(ctx context.Context) error {
+func (b *Backend) start(ctx context.Context, log bool) error {
 	if err := b.layout(); err != nil {
+		return err
+	}
+	if err := b.replay(log); err != nil {
 		return err
 	}
 	return b.recover(ctx)

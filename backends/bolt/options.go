@@ -24,6 +24,10 @@ type Options struct {
 	// MaxSize is the size in bytes beyond which the file doesn't grow: writes that
 	// need more fail with ErrUnavailable. The default, 0, is no limit.
 	MaxSize int64 `json:"max_size,omitempty"`
+	// NoLog does without the log, a file of 1 MiB beside the other while that is open:
+	// each enqueue is then committed to the database itself, which takes about twice
+	// as long.
+	NoLog bool `json:"no_log,omitempty"`
 
 	// RetainSuccessful, RetainFailed and RetainCancelled are how long final records
 	// are kept that don't say so themselves. The defaults are those of
@@ -64,6 +68,9 @@ func (o *Options) faults(own bool, at func(option string) string) (faults []erro
 	}
 	if !own && o.MaxSize != 0 {
 		fault("max_size", "is for Open; New takes a database that is open")
+	}
+	if !own && o.NoLog {
+		fault("no_log", "is for Open; New takes a database that is open, and has no log")
 	}
 	if o.MaxSize < 0 || (o.MaxSize > 0 && o.MaxSize < 1<<20) {
 		fault("max_size", "is below 1 MiB: %d", o.MaxSize)

@@ -23,6 +23,7 @@ func TestClaimOfACallerThatLeft(t *testing.T) {
 	o := b.claimOp(tasks.ClaimRequest{Worker: "w", Limit: 1, Lease: time.Hour}, new([]tasks.Claimed))
 	o.finish = func(error) { t.Error("there is nobody to tell") }
 	o.state.Store(opTaken)
+	b.writing.Lock()
 	tx, err := b.begin(true)
 	if err != nil {
 		t.Fatal(err)
@@ -32,6 +33,7 @@ func TestClaimOfACallerThatLeft(t *testing.T) {
 	}
 	o.state.Store(opLeft)
 	b.commit(tx, []*op{o})
+	b.writing.Unlock()
 	b.queue.Drain()
 	if got, err := b.GetResult(ctx, "1"); err != nil || got.Status != tasks.Ready || got.Attempts() != 0 {
 		t.Errorf("it is %+v, %v", got, err)

@@ -2,6 +2,7 @@ package bolt
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -66,4 +67,13 @@ func networkFS(path string) string {
 		return "AFS"
 	}
 	return ""
+}
+
+// datasync makes what was written to a file durable, without its times.
+func datasync(f *os.File) error {
+	for {
+		if err := syscall.Fdatasync(int(f.Fd())); !errors.Is(err, syscall.EINTR) {
+			return os.NewSyscallError("fdatasync", err)
+		}
+	}
 }

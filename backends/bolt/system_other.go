@@ -2,6 +2,10 @@
 
 package bolt
 
+import "os"
+
 func holder(string) string { return "another process" }
 
 func networkFS(string) string { return "" }
+
+func datasync(f *os.File) error { return f.Sync() }

@@ -89,6 +89,8 @@ func backendOf(tx *bbolt.Tx, p *tasks.Prepared) (*Backend, error) {
 		return nil, fmt.Errorf("%w: the backend isn't a bolt one, and so has no bolt transactions", tasks.ErrUnsupported)
 	case b.alive() != nil:
 		return nil, tasks.ErrClosed
+	case b.journal.held() != nil:
+		return nil, b.journal.held()
 	case tx == nil || tx.DB() == nil:
 		return nil, fmt.Errorf("%w: %w", tasks.ErrInvalidTask, bolterrors.ErrTxClosed)
 	case tx.DB() != b.db:

@@ -25,6 +25,7 @@ type txn struct {
 	writes int    // Put and Delete calls, to know whether an op has left a trace
 	counts map[string]int64
 	news   news
+	log    logState // as of the end, if it was written
 }
 
 // fillPercent is how full a page is left when it is split. Most keys are added in

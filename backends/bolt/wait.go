@@ -104,8 +104,14 @@ func (b *Backend) Wait(ctx context.Context, sel tasks.Selection) error {
 		wake := b.hub.register()
 		sleep := b.poll()
 		due := false
-		err := b.view(func(t *txn) error {
+		pending := b.journal.heads() // before the view: what is committed meanwhile is in there
+		err := b.read(func(t *txn) error {
 			next, found := t.nextDue(sel)
+			for queue, at := range pending {
+				if sel.Has(queue) && t.get(inPaused, []byte(queue)) == nil && (!found || at.Before(next)) {
+					next, found = at, true
+				}
+			}
 			if found {
 				sleep = min(sleep, next.Sub(t.now))
 				due = sleep <= 0

@@ -15,7 +15,8 @@ import (
 )
 
 // Every write is an op. One goroutine at a time takes the ops that have gathered
-// and applies them in one bbolt transaction, so that they share its fsync.
+// and applies them in one bbolt transaction, or logs them (journal.go), so that they
+// share its fsync.
 
 // The bounds of one transaction, so that no caller waits for ever for a crowd.
 const (
@@ -33,6 +34,7 @@ type op struct {
 	// it leaves its results where only the owner of a finished op looks.
 	apply func(t *txn) error
 	size  int
+	fresh []fresh // if it is an enqueue: apply writes these
 	// finish tells the caller, unless it has left.
 	finish func(error)
 	// orphan, if set, is called when the op was stored and its caller has left.
@@ -40,6 +42,7 @@ type op struct {
 
 	state atomic.Int32
 	err   error
+	doubt bool // it may be in the log though it failed
 }
 
 // The states of an op.
@@ -55,14 +58,11 @@ func (b *Backend) do(ctx context.Context, o *op) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	if ctx.Done() == nil {
+		return b.now(o)
+	}
 	done := make(chan error, 1)
 	o.finish = func(err error) { done <- err }
-	if ctx.Done() == nil {
-		if err := b.now(o); err != nil {
-			return err
-		}
-		return <-done
-	}
 	if err := b.submit(o); err != nil {
 		return err
 	}
@@ -91,9 +91,14 @@ func (b *Backend) do(ctx context.Context, o *op) error {
 // if there is no other op to share a commit with, which saves handing it over
 // twice.
 func (b *Backend) now(o *op) error {
+	done := make(chan error, 1)
+	o.finish = func(err error) { done <- err }
 	if b.active.Add(1) > 1 {
 		b.active.Add(-1)
-		return b.submit(o)
+		if err := b.submit(o); err != nil {
+			return err
+		}
+		return <-done
 	}
 	defer b.active.Add(-1)
 	if !b.enter() {
@@ -101,7 +106,7 @@ func (b *Backend) now(o *op) error {
 	}
 	defer b.inline.Done()
 	b.flush([]*op{o})
-	return nil
+	return <-done
 }
 
 // enter reports whether the backend is open; if so, Close waits for inline.Done.
@@ -152,16 +157,25 @@ func growStack(i int) byte {
 // one that wrote something before it failed is left out of a second try.
 func (b *Backend) flush(ops []*op) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	b.writing.Lock()
+	defer b.writing.Unlock()
 	live := make([]*op, 0, len(ops))
+	if b.journal.held() != nil {
+		// What was acknowledged comes first, and alone: what shares its transaction
+		// might be what can't be written.
+		if err := b.commitPending(); err != nil {
+			b.tell(take(ops, live), err)
+			return
+		}
+	}
+	if b.log(ops) {
+		return
+	}
 	for taken := false; ; taken = true {
 		t, err := b.begin(true)
 		if !taken {
 			// Only now that the transaction is open are the ops beyond recall.
-			for _, o := range ops {
-				if o.state.CompareAndSwap(opWaiting, opTaken) {
-					live = append(live, o)
-				}
-			}
+			live = take(ops, live)
 		}
 		if err != nil {
 			b.tell(live, err)
@@ -176,6 +190,16 @@ func (b *Backend) flush(ops []*op) {
 		b.tell(live[bad:bad+1], live[bad].err)
 		live = append(live[:bad], live[bad+1:]...)
 	}
+}
+
+// take appends the ops that are to be applied to live.
+func take(ops, live []*op) []*op {
+	for _, o := range ops {
+		if o.state.CompareAndSwap(opWaiting, opTaken) || o.doubt {
+			live = append(live, o)
+		}
+	}
+	return live
 }
 
 // apply applies the ops, and returns the index of one that failed halfway, or -1.
@@ -197,6 +221,27 @@ func (b *Backend) commit(t *txn, live []*op) {
 		return
 	}
 	id := t.tx.ID()
+	err := b.end(t)
+	if err == nil {
+		b.hub.publish(&t.news)
+		b.tell(live, nil)
+		return
+	}
+	if errors.Is(err, tasks.ErrDamaged) && len(live) > 1 {
+		_ = b.commitPending()
+		// A damaged page may concern one of them only.
+		for i := range live {
+			b.alone(live[i])
+		}
+		return
+	}
+	err = b.commitError(id, err)
+	_ = b.commitPending()
+	b.tell(live, err)
+}
+
+// end commits a transaction, or rolls it back if that fails.
+func (b *Backend) end(t *txn) error {
 	err := b.guard(func() error {
 		if err := t.writeCounts(); err != nil {
 			return err
@@ -204,19 +249,11 @@ func (b *Backend) commit(t *txn, live []*op) {
 		return t.tx.Commit()
 	})
 	if err == nil {
-		b.hub.publish(&t.news)
-		b.tell(live, nil)
-		return
+		b.caughtUp(t)
+	} else {
+		_ = b.rollback(t) // harmless if Commit has done it
 	}
-	_ = b.rollback(t) // harmless if Commit has done it
-	if errors.Is(err, tasks.ErrDamaged) && len(live) > 1 {
-		// A damaged page may concern one of them only.
-		for i := range live {
-			b.alone(live[i])
-		}
-		return
-	}
-	b.tell(live, b.commitError(id, err))
+	return err
 }
 
 // alone applies an op in a transaction of its own.
@@ -238,7 +275,7 @@ func (b *Backend) alone(o *op) {
 func (b *Backend) commitError(id int, err error) error {
 	stored := false
 	if !errors.Is(err, tasks.ErrDamaged) {
-		_ = b.view(func(t *txn) error {
+		_ = b.read(func(t *txn) error {
 			stored = t.tx.ID() >= id
 			return nil
 		})
@@ -256,6 +293,9 @@ func (b *Backend) tell(ops []*op, err error) {
 		if o.err == nil {
 			o.err = err
 		}
+		if o.doubt && o.err != nil && !errors.Is(o.err, tasks.ErrUnknownOutcome) {
+			o.err = unknown(o.err)
+		}
 		switch {
 		case o.state.CompareAndSwap(opTaken, opFinished):
 			o.finish(o.err)
@@ -265,7 +305,7 @@ func (b *Backend) tell(ops []*op, err error) {
 	}
 }
 
-// begin opens a transaction.
+// begin opens a transaction. One that writes begins with what is pending.
 func (b *Backend) begin(write bool) (*txn, error) {
 	var t *txn
 	err := b.guard(func() error {
@@ -275,6 +315,12 @@ func (b *Backend) begin(write bool) (*txn, error) {
 		}
 		return err
 	})
+	if err == nil && write {
+		if err = b.guard(func() error { return b.catchUp(t) }); err != nil {
+			_ = b.rollback(t)
+			b.journal.setStuck(b.explain(err))
+		}
+	}
 	if err != nil {
 		return nil, b.explain(err)
 	}
@@ -294,8 +340,16 @@ func (b *Backend) rollback(t *txn) error {
 	})
 }
 
-// view runs fn in a read transaction.
+// view runs fn in a read transaction that sees every write that was acknowledged.
 func (b *Backend) view(fn func(t *txn) error) error {
+	if err := b.commitFirst(); err != nil {
+		return err
+	}
+	return b.read(fn)
+}
+
+// read is view without what is pending.
+func (b *Backend) read(fn func(t *txn) error) error {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	t, err := b.begin(false)
 	if err != nil {

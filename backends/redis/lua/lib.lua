@@ -11,6 +11,17 @@ local TOKENLESS = '                                '
 -- past reports whether the time isn't after now; also if it is unset.
 local function past(t) return early(t) or t <= NOW end
 
+-- from_now returns now plus a duration. Most records of a script have the same ones.
+local sums = {}
+local function from_now(d)
+  local t = sums[d]
+  if not t then
+    t = add(NOW, d)
+    sums[d] = t
+  end
+  return t
+end
+
 -- parse reads a head, or returns nil if this version doesn't understand it.
 local function parse(h)
   if not h or #h < 214 or byte(h) ~= 49 then return nil end
@@ -23,7 +34,7 @@ local function parse(h)
     enqueued = sub(h, 36, 53), run_after = sub(h, 54, 71), expires = sub(h, 72, 89),
     started = sub(h, 90, 107), attempted = sub(h, 108, 125), finished = sub(h, 126, 143),
     till = sub(h, 144, 161), retain = sub(h, 162, 179), token = sub(h, 180, 211),
-    queue = sub(h, 215, q), task = sub(h, q + 1),
+    queue = sub(h, 215, q), tail = sub(h, 212), -- the tail has the task too
     set = {}, -- fields and values that go with the head when it is saved
   }
 end
@@ -37,7 +48,7 @@ end
 local function head(r)
   return '1' .. r.status .. r.level .. r.cancel .. fmt('%010d', r.attempts) .. r.max
     .. r.enqueued .. r.run_after .. r.expires .. r.started .. r.attempted .. r.finished
-    .. r.till .. r.retain .. r.token .. fmt('%03d', #r.queue) .. r.queue .. r.task
+    .. r.till .. r.retain .. r.token .. r.tail
 end
 
 local function key(id) return P .. 't:' .. id end
@@ -53,7 +64,7 @@ end
 local counts, woken, queues = {}, {}, {}
 
 local function count(r, n)
-  local k = r.status .. fmt('%03d', #r.queue) .. r.queue .. r.task
+  local k = r.status .. r.tail
   counts[k] = (counts[k] or 0) + n
 end
 
@@ -137,7 +148,7 @@ local function save(id, r)
     local keep = r.retain
     if keep == NONE then keep = KEEP[r.status] end
     r.till = FOREVER
-    if byte(keep) ~= 45 then r.till = add(NOW, keep) end
+    if byte(keep) ~= 45 then r.till = from_now(keep) end
   end
   set(r, 'h', head(r))
   call('HSET', key(id), unpack(r.set))
@@ -231,7 +242,7 @@ local function settle(id, r, kind, value, err, later, reason)
     elseif kind == 'f' or r.attempts >= tonumber(r.max) then
       finish(r, 'F')
     else
-      wait(r, add(NOW, later))
+      wait(r, from_now(later))
     end
   else
     uncount(id, r, kind == 'l')
@@ -240,7 +251,7 @@ local function settle(id, r, kind, value, err, later, reason)
     elseif kind == 'l' and later == '000000000000000000' then
       wait(r, r.run_after)
     else
-      wait(r, add(NOW, later))
+      wait(r, from_now(later))
     end
   end
 end

@@ -120,7 +120,7 @@ func (b *Backend) storeAlone(ctx context.Context, w *write) (bool, error) {
 		})
 	})
 	defer stop()
-	err := b.storeOne(inner, b.express.client, w)
+	err := b.storeOne(inner, b.express.client, w) //nolint:contextcheck // the end of ctx is obeyed by interrupt
 	if cut := b.express.end(); cut && err != nil {
 		return true, unknown(context.Cause(ctx))
 	}

@@ -27,7 +27,7 @@ type silencer struct {
 
 func newSilencer(t *testing.T, server string) *silencer {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,7 +39,7 @@ func newSilencer(t *testing.T, server string) *silencer {
 			if err != nil {
 				return
 			}
-			go s.serve(c)
+			go s.serve(t.Context(), c)
 		}
 	}()
 	return s
@@ -57,9 +57,9 @@ func (s *silencer) isMuted() bool {
 	return s.muted
 }
 
-func (s *silencer) serve(c net.Conn) {
+func (s *silencer) serve(ctx context.Context, c net.Conn) {
 	defer c.Close()
-	up, err := net.Dial("tcp", s.server)
+	up, err := new(net.Dialer).DialContext(ctx, "tcp", s.server)
 	if err != nil {
 		return
 	}

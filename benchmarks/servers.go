@@ -53,7 +53,8 @@ func openPair(ctx context.Context, on, dir string) (*pair, error) {
 		about, err := aboutRedis(ctx, s.Direct())
 		ours := newSideman(place{
 			backend: on, url: s.Direct(), empty: func(ctx context.Context) error { return flush(ctx, s.Direct()) },
-			tuned: worker.Options{Concurrency: 1000},
+			// More is slower here: each record then gets a goroutine of its own, whose stack has to grow.
+			tuned: worker.Options{Concurrency: 100},
 		})
 		return &pair{on: on, ours: ours, peer: &asynqQueue{url: s.Direct()}, about: about, stop: s.Close}, err
 	}

@@ -27,7 +27,8 @@ type express struct {
 // takes longer than its caller waits.
 const maxConns = 4
 
-var errCut = errors.New("redis: the caller has left")
+// errCut is what a dial returns whose caller has left: like any failed dial, it has sent nothing.
+func errCut() error { return &net.OpError{Op: "dial", Err: errors.New("the caller has left")} }
 
 // newExpress makes one that connects as a client does, at its first call.
 func newExpress(like *redis.Client) *express {
@@ -52,7 +53,7 @@ func (e *express) keep(conn net.Conn) (net.Conn, error) {
 	defer e.mu.Unlock()
 	if e.cut {
 		_ = conn.Close()
-		return nil, errCut
+		return nil, errCut()
 	}
 	if len(e.conns) == maxConns {
 		e.conns = slices.Delete(e.conns, 0, 1)
@@ -92,7 +93,10 @@ func (e *express) interrupt(call uint64) {
 }
 
 // storeAlone stores a write on its caller's goroutine, if that is possible: nobody else is
-// storing anything, and the end of ctx can be obeyed. It reports whether it did.
+// storing anything, and the end of ctx can be obeyed. It reports whether it did. It did not if
+// the server has certainly not had the write: where there is no connection, b.client may have
+// one. go-redis also remembers failed dials, as many as a pool has connections, and then doesn't
+// dial for up to a second: with a pool of one, each.
 func (b *Backend) storeAlone(ctx context.Context, w *write) (bool, error) {
 	if ctx.Done() != nil && b.express == nil {
 		return false, nil
@@ -121,7 +125,13 @@ func (b *Backend) storeAlone(ctx context.Context, w *write) (bool, error) {
 	})
 	defer stop()
 	err := b.storeOne(inner, b.express.client, w) //nolint:contextcheck // the end of ctx is obeyed by interrupt
-	if cut := b.express.end(); cut && err != nil {
+	cut := b.express.end()
+	switch {
+	case err == nil:
+		return true, nil
+	case classify(err).notRun():
+		return false, nil // if ctx has ended, that is seen next
+	case cut:
 		return true, unknown(context.Cause(ctx))
 	}
 	return true, err

@@ -15,34 +15,74 @@ import (
 )
 
 // silencer passes connections on to a server. While it is muted no answer comes back, and each
-// request is reported.
+// request is reported. While it is closed it has no connections, and takes none.
 type silencer struct {
-	net.Listener
-
+	addr     string
 	server   string
+	requests chan struct{}
+
 	mu       sync.Mutex
 	muted    bool
-	requests chan struct{}
+	listener net.Listener
+	conns    []net.Conn
 }
 
 func newSilencer(t *testing.T, server string) *silencer {
 	t.Helper()
-	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	s := &silencer{addr: "127.0.0.1:0", server: server, requests: make(chan struct{}, 1)}
+	s.open(t)
+	t.Cleanup(s.close)
+	return s
+}
+
+// open listens where it did before.
+func (s *silencer) open(t *testing.T) {
+	t.Helper()
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", s.addr)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &silencer{Listener: l, server: server, requests: make(chan struct{}, 1)}
-	t.Cleanup(func() { _ = l.Close() })
+	s.addr = l.Addr().String()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.listener = l
 	go func() {
 		for {
 			c, err := l.Accept()
 			if err != nil {
 				return
 			}
-			go s.serve(t.Context(), c)
+			if s.keep(l, c) {
+				go s.serve(t.Context(), c)
+			}
 		}
 	}()
-	return s
+}
+
+// keep remembers a connection, unless its listener has been closed.
+func (s *silencer) keep(l net.Listener, c net.Conn) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.listener != l {
+		_ = c.Close()
+		return false
+	}
+	s.conns = append(s.conns, c)
+	return true
+}
+
+func (s *silencer) close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.listener == nil {
+		return
+	}
+	_ = s.listener.Close()
+	s.listener = nil
+	for _, c := range s.conns {
+		_ = c.Close()
+	}
+	s.conns = nil
 }
 
 func (s *silencer) mute(muted bool) {
@@ -104,7 +144,7 @@ func TestLoneEnqueueObeysCancellation(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := newSilencer(t, u.Host)
-	u.Host = s.Addr().String()
+	u.Host = s.addr
 	b := open(t, func(o *redis.Options) { o.URL, o.Timeout = u.String(), time.Minute })
 	enqueue(t, b, rec())
 
@@ -128,4 +168,27 @@ func TestLoneEnqueueObeysCancellation(t *testing.T) {
 	s.mute(false)
 	enqueue(t, b, rec()) // on a new connection
 	get(t, b, r.ID)      // the server has had it
+}
+
+// go-redis remembers a failed dial, of a pool of one connection for up to a second, and fails
+// meanwhile without dialling. That mustn't fail a caller while other connections can be made.
+func TestLoneEnqueueAfterOutage(t *testing.T) {
+	u, err := url.Parse(serverURL(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := newSilencer(t, u.Host)
+	u.Host = s.addr
+	b := open(t, func(o *redis.Options) { o.URL, o.PoolSize = u.String(), 1000 })
+	enqueue(t, b, rec())
+	for range 3 {
+		s.close()
+		for range 5 {
+			if err := b.Enqueue(t.Context(), []*tasks.Record{rec()}); !errors.Is(err, tasks.ErrUnavailable) && !errors.Is(err, tasks.ErrUnknownOutcome) {
+				t.Fatalf("there is no server, and the error is %v", err)
+			}
+		}
+		s.open(t)
+		enqueue(t, b, rec())
+	}
 }

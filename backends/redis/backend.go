@@ -31,6 +31,7 @@ type Backend struct {
 	turn    atomic.Uint32 // the shard that the next claim starts with
 	notes   notes
 	writes  *batch.Queue[*write]
+	express *express // nil for some clients
 	hub     hub
 
 	gate     sync.RWMutex // held for reading while a call is counted
@@ -129,8 +130,11 @@ func (b *Backend) release() {
 	defer close(b.released)
 	b.writes.Drain()
 	b.inflight.Wait()
+	if b.express != nil {
+		b.closeErr = b.express.client.Close()
+	}
 	if b.owned {
-		b.closeErr = b.client.Close()
+		b.closeErr = errors.Join(b.closeErr, b.client.Close())
 	}
 }
 

@@ -163,7 +163,7 @@ func (b *Backend) unclaimLater(ctx context.Context, nonce string, limit int, lea
 		for i := range b.shards * pieces {
 			for wait := firstWait; ; wait = min(2*wait, time.Second) {
 				try, cancelTry := context.WithTimeout(ctx, time.Second)
-				_, err := b.send(try, &b.scripts.unclaim, i/pieces, []any{pieceOf(nonce, i%pieces)})
+				_, err := b.send(try, b.client, &b.scripts.unclaim, i/pieces, []any{pieceOf(nonce, i%pieces)})
 				cancelTry()
 				if err == nil || sleep(ctx, b.done, wait) != nil {
 					break

@@ -11,7 +11,7 @@ import (
 )
 
 // A record is a hash. Its field h, the head, is text of fixed width, which scripts take
-// apart and put together again; lua/lib.lua says what its times look like.
+// apart and put together again; lua/base.lua says what its times look like.
 //
 //	0       version, "1"
 //	1       status: R, W (RUNNING), S, F, C
@@ -50,10 +50,12 @@ const (
 	tagMetadata
 )
 
-// unset is a time or duration that isn't there; forever a duration without end.
+// unset is a time or duration that isn't there, forever a duration without end, noToken the
+// token of a record that isn't RUNNING.
 const (
 	unset   = "                  "
 	forever = "-                 "
+	noToken = "                                "
 )
 
 func statusLetter(s tasks.Status) string {
@@ -135,20 +137,54 @@ func formatKeep(d time.Duration) string {
 	return fmt.Sprintf("%018d", us)
 }
 
-// encodeHead returns the head of a READY record that was never enqueued.
+// encodeHead returns the head of a READY record that was never enqueued. Its delay and its
+// time to live are for the script to count from the server's time.
 func encodeHead(r *tasks.Record) (string, error) {
 	runAfter, err1 := formatTime(r.RunAfter)
 	expires, err2 := formatTime(r.ExpiresAt)
 	if err := errors.Join(err1, err2); err != nil {
 		return "", err
 	}
+	if r.Delay > 0 {
+		runAfter = fromNow(r.Delay)
+	}
+	if r.TTL > 0 {
+		expires = fromNow(r.TTL)
+	}
 	retain := unset
 	if r.Retain != nil {
 		retain = formatKeep(*r.Retain)
 	}
-	return fmt.Sprintf("%cR%03d0%010d%019d%s%s%s%s%s%s%s%s%32s%03d%s%s", headVersion, tasks.MaxPriority-r.Priority,
-		0, max(r.MaxAttempts, 0), unset, runAfter, expires, unset, unset, unset, unset, retain, "",
-		len(r.Queue), r.Queue, r.Task), nil
+	b := make([]byte, 0, sizeHead+len(r.Queue)+len(r.Task))
+	b = append(b, headVersion, 'R')
+	b = appendDigits(b, tasks.MaxPriority-r.Priority, 3)
+	b = append(b, '0')
+	b = appendDigits(b, 0, 10)
+	b = appendDigits(b, max(r.MaxAttempts, 0), 19)
+	b = append(b, unset...)
+	b = append(append(b, runAfter...), expires...)
+	b = append(b, unset+unset+unset+unset...)
+	b = append(b, retain...)
+	b = append(b, noToken...)
+	b = appendDigits(b, len(r.Queue), 3)
+	b = append(append(b, r.Queue...), r.Task...)
+	return string(b), nil
+}
+
+// fromNow is a time that the script counts from its own.
+func fromNow(d time.Duration) string { return "+" + formatDuration(d)[1:] }
+
+// appendDigits appends a number that isn't negative, in so many digits.
+func appendDigits(b []byte, n, digits int) []byte {
+	at := len(b)
+	for range digits {
+		b = append(b, '0')
+	}
+	for i := at + digits - 1; n > 0 && i >= at; i-- {
+		b[i] = byte('0' + n%10)
+		n /= 10
+	}
+	return b
 }
 
 // decodeHead fills in what a head has, and returns the token and till.

@@ -36,6 +36,10 @@
 // client's MaxRetries: then the outcome is known after all. Otherwise the error wraps
 // tasks.ErrUnknownOutcome. A claim whose reply is lost is given back.
 //
+// Calls of Enqueue that come while another is on its way go together in one script. One that
+// comes alone waits for the answer itself, on a connection that Open has for that, and which
+// is closed when the caller's ctx ends before the answer comes.
+//
 // While a server loads, is being replaced by its replica, or has the slot on the move,
 // calls wait for it for up to two seconds, or until their ctx ends.
 //
@@ -59,7 +63,7 @@
 //
 // # Storage
 //
-// The keys of a shard start with "{namespace:shard}:"; lua/lib.lua lists them. A record is a
+// The keys of a shard start with "{namespace:shard}:"; lua/base.lua lists them. A record is a
 // hash with a versioned head that scripts read, an encoded part that never changes, and what
 // the attempts leave behind; it takes about 1 KB and its arguments. Final records are deleted
 // by workers when their retention is over. Redis's own expiry isn't used for records, and a

@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/sideman-go/sideman/tasks"
 	"github.com/sideman-go/sideman/tasks/lifecycle"
 )
@@ -23,10 +25,13 @@ const (
 	longestFlush = 10 * time.Second
 )
 
+// argsEach is how many arguments the script has for each record.
+const argsEach = 3
+
 // write is one call of Enqueue.
 type write struct {
 	recs  []tasks.Record // as they came, with Delay and TTL
-	args  []any          // five for each
+	args  []any          // argsEach for each
 	shard int
 	size  int
 
@@ -46,7 +51,7 @@ const (
 )
 
 func (b *Backend) prepare(recs []*tasks.Record) (*write, error) {
-	w := &write{recs: make([]tasks.Record, len(recs)), args: make([]any, 0, 5*len(recs))}
+	w := &write{recs: make([]tasks.Record, len(recs)), args: make([]any, 0, argsEach*len(recs))}
 	for i, rec := range recs {
 		if err := fits(rec); err != nil {
 			return nil, err
@@ -64,20 +69,13 @@ func (b *Backend) prepare(recs []*tasks.Record) (*write, error) {
 		r := &w.recs[i]
 		fresh := *r
 		lifecycle.Enqueue(&fresh, time.Time{}) // clears what only later events set
-		fresh.RunAfter, fresh.ExpiresAt = r.RunAfter, r.ExpiresAt
+		fresh.RunAfter, fresh.ExpiresAt, fresh.Delay, fresh.TTL = r.RunAfter, r.ExpiresAt, r.Delay, r.TTL
 		head, err := encodeHead(&fresh)
 		if err != nil {
 			return nil, err
 		}
-		delay, ttl := "", ""
-		if r.Delay > 0 {
-			delay = formatDuration(r.Delay)
-		}
-		if r.TTL > 0 {
-			ttl = formatDuration(r.TTL)
-		}
 		envelope := encodeEnvelope(r, rand.Uint64())
-		w.args = append(w.args, r.ID, head, delay, ttl, envelope)
+		w.args = append(w.args, r.ID, head, envelope)
 		w.size += len(r.ID) + len(head) + len(envelope)
 	}
 	if w.size > maxArgs {
@@ -112,6 +110,10 @@ func (b *Backend) Enqueue(ctx context.Context, recs []*tasks.Record) error {
 	}
 	w, err := b.prepare(recs)
 	if err != nil {
+		return err
+	}
+	if alone, err := b.storeAlone(ctx, w); alone || err != nil {
+		w.fill(recs, err)
 		return err
 	}
 	done := make(chan error, 1)
@@ -209,7 +211,7 @@ func (b *Backend) flush(all []*write) {
 	}
 	for shard, group := range groups {
 		ctx, cancel := context.WithTimeout(context.Background(), longestFlush)
-		err := b.store(ctx, shard, group)
+		err := b.store(ctx, b.client, shard, group)
 		cancel()
 		for _, w := range group {
 			if w.err == nil {
@@ -223,7 +225,7 @@ func (b *Backend) flush(all []*write) {
 }
 
 // store sends one script, and hands its answers to the writes.
-func (b *Backend) store(ctx context.Context, shard int, group []*write) error {
+func (b *Backend) store(ctx context.Context, c redis.UniversalClient, shard int, group []*write) error {
 	args := group[0].args
 	if len(group) > 1 {
 		args = nil
@@ -231,36 +233,68 @@ func (b *Backend) store(ctx context.Context, shard int, group []*write) error {
 			args = append(args, w.args...)
 		}
 	}
-	reply, err := b.eval(ctx, &b.scripts.enqueue, shard, args...)
+	if err := b.layOut(ctx); err != nil {
+		return err
+	}
+	reply, err := b.send(ctx, c, &b.scripts.enqueue, shard, args)
 	if err != nil {
 		return err
 	}
-	answers := list(reply)
-	if len(answers) != len(args)/5 {
-		return fmt.Errorf("%w: enqueue: %d answers for %d records", tasks.ErrDamaged, len(answers), len(args)/5)
+	first := 0
+	at, others, err := readEnqueue(reply, len(args)/argsEach)
+	if err != nil {
+		return err
 	}
 	for _, w := range group {
-		w.err = w.read(answers[:len(w.recs)])
-		answers = answers[len(w.recs):]
+		w.err = w.read(at, others, first)
+		first += len(w.recs)
 	}
 	return nil
 }
 
-// read fills out from the script's answers.
-func (w *write) read(answers []any) error {
+// readEnqueue takes apart what the script says of n records: the time of those that it has
+// stored, and by their places what there is of the others.
+func readEnqueue(reply any, n int) (at time.Time, others map[int]any, err error) {
+	answers := list(reply)
+	if len(answers)%2 == 0 {
+		return at, nil, fmt.Errorf("%w: enqueue: %d answers", tasks.ErrDamaged, len(answers))
+	}
+	if at, err = parseTime(text(answers[0])); err != nil {
+		return at, nil, err
+	}
+	if len(answers) > 1 {
+		others = make(map[int]any, len(answers)/2)
+	}
+	for i := 1; i < len(answers); i += 2 {
+		place, ok := answers[i].(int64)
+		if !ok || place < 0 || place >= int64(n) {
+			return at, nil, fmt.Errorf("%w: enqueue: an answer for record %v of %d", tasks.ErrDamaged, answers[i], n)
+		}
+		others[int(place)] = answers[i+1]
+	}
+	return at, others, nil
+}
+
+// read fills out from the script's answer; first is the place of its first record.
+func (w *write) read(at time.Time, others map[int]any, first int) error {
 	w.out = make([]tasks.Record, len(w.recs))
 	var faults []error
 	for i := range w.recs {
 		r := &w.out[i]
 		*r = w.recs[i]
-		if at, ok := answers[i].(string); ok {
-			t, err := parseTime(at)
-			faults = append(faults, err)
+		other, ok := others[first+i]
+		if text, is := other.(string); is || !ok {
+			t := at
+			if is {
+				var err error
+				t, err = parseTime(text)
+				faults = append(faults, err)
+			}
 			lifecycle.Enqueue(r, t)
 			r.RunAfter, r.ExpiresAt = lifecycle.Time(r.RunAfter), lifecycle.Time(r.ExpiresAt)
 			continue
 		}
-		s, err := decode(r.ID, pairs(answers[i]))
+		s, err := decode(r.ID, pairs(other))
 		if err != nil {
 			faults = append(faults, err)
 			continue

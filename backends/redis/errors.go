@@ -22,6 +22,9 @@ type fault struct {
 	passing bool
 }
 
+// notRun reports whether the server has certainly not run the command, and waiting won't help.
+func (f fault) notRun() bool { return f.err != nil && !f.maybe && !f.passing }
+
 // The errors with which a server refuses to run a command at all: nothing was changed. Those
 // that pass by themselves within moments come first.
 func refusals() (passing, lasting []string) {

@@ -40,6 +40,9 @@ func Open(ctx context.Context, o Options) (*Backend, error) {
 		return nil, err
 	}
 	b.owned = true
+	if c, ok := b.client.(*redis.Client); ok && o.Master == "" {
+		b.express = newExpress(c)
+	}
 	_, err = run(ctx, b, false, func(ctx context.Context) (struct{}, error) { return struct{}{}, b.greet(ctx) })
 	if err != nil {
 		_ = b.Close(context.WithoutCancel(ctx))

@@ -51,7 +51,8 @@ type Options struct {
 	// TLS encrypts the connections, as rediss:// does.
 	TLS bool `json:"tls,omitempty"`
 	// PoolSize is how many connections are kept at most to each server. The default is
-	// go-redis's: ten for each CPU.
+	// go-redis's: ten for each CPU. Beside them there is one that listens, and, with one
+	// server, one for calls of Enqueue that come alone.
 	PoolSize int `json:"pool_size,omitempty"`
 	// Timeout is for how long Open's connections wait for the server's answer. The default
 	// is 3 seconds. Contexts that end sooner are obeyed.

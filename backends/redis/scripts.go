@@ -23,6 +23,7 @@ type script struct {
 	source string
 	sha    string
 	mode   mode
+	lib    bool // it begins with lib.lua, which has arguments of its own
 }
 
 // mode says what may be done when it isn't known whether the server has run a script.
@@ -40,18 +41,23 @@ type scripts struct {
 }
 
 func loadScripts() (*scripts, error) {
-	lib, err := sources.ReadFile("lua/lib.lua")
-	if err != nil {
-		return nil, err
-	}
-	load := func(name string, m mode) script {
-		body, e := sources.ReadFile("lua/" + name + ".lua")
+	var err error
+	read := func(name string) string {
+		text, e := sources.ReadFile("lua/" + name + ".lua")
 		if e != nil {
 			err = e
 		}
-		source := string(lib) + "\n" + string(body)
+		return string(text)
+	}
+	base, lib := read("base")+"\n", read("lib")+"\n"
+	load := func(name string, m mode) script {
+		source := base + read(name)
+		withLib := name != "enqueue"
+		if withLib {
+			source = base + lib + read(name)
+		}
 		sum := sha1.Sum([]byte(source)) //nolint:gosec // it is how Redis names scripts
-		return script{name: name, source: source, sha: hex.EncodeToString(sum[:]), mode: m}
+		return script{name: name, source: source, sha: hex.EncodeToString(sum[:]), mode: m, lib: withLib}
 	}
 	s := &scripts{
 		enqueue:    load("enqueue", again),
@@ -97,16 +103,16 @@ func (b *Backend) eval(ctx context.Context, s *script, shard int, args ...any) (
 	if err := b.layOut(ctx); err != nil {
 		return nil, err
 	}
-	return b.send(ctx, s, shard, args)
+	return b.send(ctx, b.client, s, shard, args)
 }
 
 // send is eval without looking at the layout. A script that the server has refused to run
 // for a passing reason is sent again; one of which it isn't known only if that does no harm.
-func (b *Backend) send(ctx context.Context, s *script, shard int, args []any) (any, error) {
+func (b *Backend) send(ctx context.Context, c redis.UniversalClient, s *script, shard int, args []any) (any, error) {
 	var maybe error // why an earlier try may have been run
 	start, maybes := time.Now(), 0
 	for wait := firstWait; ; wait = min(wait*2, maxWait) {
-		reply, err := b.sendOnce(ctx, s, shard, args)
+		reply, err := b.sendOnce(ctx, c, s, shard, args)
 		if err == nil {
 			return reply, nil
 		}
@@ -128,23 +134,26 @@ func (b *Backend) send(ctx context.Context, s *script, shard int, args []any) (a
 	}
 }
 
-func (b *Backend) sendOnce(ctx context.Context, s *script, shard int, args []any) (any, error) {
+func (b *Backend) sendOnce(ctx context.Context, c redis.UniversalClient, s *script, shard int, args []any) (any, error) {
 	prefix := b.prefix(shard)
 	all := make([]any, 0, 9+len(args))
-	all = append(all, "evalsha", s.sha, 2, prefix, prefix+"never", b.channel, b.keep[0], b.keep[1], b.keep[2])
+	all = append(all, "evalsha", s.sha, 2, prefix, prefix+"never", b.channel)
+	if s.lib {
+		all = append(all, b.keep[0], b.keep[1], b.keep[2])
+	}
 	all = append(all, args...)
-	reply, err := b.process(ctx, all)
+	reply, err := process(ctx, c, all)
 	if redis.HasErrorPrefix(err, "NOSCRIPT") {
 		// The server is new, or was restarted, or is another one by now.
 		all[0], all[1] = "eval", s.source
-		reply, err = b.process(ctx, all)
+		reply, err = process(ctx, c, all)
 	}
 	return reply, err
 }
 
-func (b *Backend) process(ctx context.Context, args []any) (any, error) {
+func process(ctx context.Context, c redis.UniversalClient, args []any) (any, error) {
 	cmd := redis.NewCmd(ctx, args...)
-	if err := b.client.Process(ctx, onceCmd{cmd}); err != nil {
+	if err := c.Process(ctx, onceCmd{cmd}); err != nil {
 		return nil, err
 	}
 	return cmd.Result()
@@ -155,7 +164,7 @@ func (b *Backend) layOut(ctx context.Context) error {
 	if b.laidOut.Load() {
 		return nil
 	}
-	reply, err := b.send(ctx, &b.scripts.layout, 0, []any{layoutVersion, b.shards})
+	reply, err := b.send(ctx, b.client, &b.scripts.layout, 0, []any{layoutVersion, b.shards})
 	if err != nil {
 		return err
 	}

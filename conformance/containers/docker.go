@@ -9,6 +9,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -34,6 +35,10 @@ type quiet struct{}
 
 func (quiet) Printf(string, ...any) {}
 
+// configured is for the whole process, as what it guards is: testcontainers keeps its logger in
+// a variable that it doesn't guard, and tests start servers at once.
+var configured sync.Once //nolint:gochecknoglobals // it guards another package's
+
 // configure tells testcontainers how things are here. It must come before its first use.
 func configure() {
 	tclog.SetDefault(quiet{})
@@ -53,7 +58,7 @@ func configure() {
 
 // docker connects to the daemon.
 func docker(ctx context.Context) (cli *testcontainers.DockerClient, err error) {
-	configure()
+	configured.Do(configure)
 	defer func() {
 		if r := recover(); r != nil { // testcontainers panics where it finds no daemon
 			cli, err = nil, fmt.Errorf("no Docker: %v", r)

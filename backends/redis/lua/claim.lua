@@ -76,6 +76,7 @@ for _, q in ipairs(names) do
 end
 
 local claimed, notes, skipped = {}, {}, 0
+local by = worker .. fmt('%06d', #worker)
 while #streams > 0 and #notes < limit and skipped < 1000 do
   local n = 1
   for i = 2, #streams do
@@ -106,8 +107,8 @@ while #streams > 0 and #notes < limit and skipped < 1000 do
     end
     r.status, r.attempts, r.attempted = 'W', r.attempts + 1, NOW
     if r.started == NONE then r.started = NOW end
-    r.till, r.token = add(NOW, lease), sub(redis.sha1hex(nonce .. id), 1, 32)
-    fields[w] = fields[w] .. worker .. fmt('%06d', #worker)
+    r.till, r.token = from_now(lease), sub(redis.sha1hex(nonce .. id), 1, 32)
+    fields[w] = fields[w] .. by
     set(r, 'w', fields[w])
     save(id, r)
     fields[h] = r.set[#r.set]

@@ -1,70 +1,101 @@
 -- enqueue stores new records, all or none.
 --
--- ARGV[5…] for each record: id; head, READY, with the times that are known; delay and
---          time to live, '' or a duration; what never changes.
--- Returns  for each record the time of its enqueue if it was stored by this call, otherwise
---          the stored record as HGETALL gives it.
+-- ARGV[2…] for each record: id; head, READY, with the times that are known; what never
+--          changes. A time of the head that is to be counted from now is "+" and the last 17
+--          digits of a duration.
+-- Returns  the time of the enqueue of all that this call has stored; then, for each other, its
+--          place among the records, from 0, and the time of its enqueue if an earlier try of
+--          this very call has stored it, otherwise the stored record as HGETALL gives it.
 --
 -- Idempotent: an id that is there isn't touched. If what never changes, which has a random
 -- part, is the same, it was stored by an earlier try of this very call, whose reply was lost.
--- All or none, because the first write, an HSET, is where the server refuses if it does, and
--- nothing after it can fail.
+-- All or none, because the first write, of ids, is where the server refuses if it does, and
+-- nothing after it can fail. That write says too whether any id was there before: most often
+-- none was, and then no record is looked for.
 --
--- Most records are due at once and never expire. Of their heads only the enqueue time is
--- missing, and where they belong can be read off a few bytes, so they aren't taken apart:
--- kinds remembers, by the end of a head, what those of one queue and task have in common.
-local answers, kinds = {}, {}
+-- Of a head only the enqueue time is missing, and where it belongs can be read off a few bytes,
+-- so it isn't taken apart. Numbers are given as text, since the server is slow at making it of
+-- them; and one new record, which is what most calls have, goes without tables.
+local UNSET = NONE .. NONE
+local expiry
+
+local function from_now(t)
+  if byte(t) ~= 43 then return t end
+  return add(NOW, '0' .. sub(t, 2))
+end
+
+-- store writes a record and returns its entry in ready.
+local function store(id, h, e)
+  local due, times = NOW, sub(h, 54, 89)
+  if times ~= UNSET then
+    local after, expires = from_now(sub(times, 1, 18)), from_now(sub(times, 19))
+    times = after .. expires
+    if not early(after) and after > NOW then due = after end
+    if expires ~= NONE then
+      expiry = expiry or {}
+      expiry[#expiry + 1] = '0'
+      expiry[#expiry + 1] = expires .. id
+    end
+  end
+  call('HSET', P .. 't:' .. id, 'h', sub(h, 1, 35) .. NOW .. times .. sub(h, 90), 'e', e)
+  return sub(h, 3, 5) .. due .. id
+end
+
+local function put(index, members)
+  local added = 0
+  for i = 1, #members, 2000 do
+    added = added + call('ZADD', P .. index, unpack(members, i, math.min(i + 1999, #members)))
+  end
+  return added
+end
+
+-- finish counts n new records, whose heads end in tail, and tells those that wait for their queue.
+local function finish(tail, queue, n)
+  call('HINCRBY', P .. 'counts', 'R' .. tail, n)
+  call('SADD', P .. 'queues', queue)
+  if call('EXISTS', P .. 'idle') == 1 then wake(queue) end
+end
+
+local function queue_of(tail) return sub(tail, 4, 3 + sub(tail, 1, 3)) end
+
+if #ARGV == 4 and call('ZADD', P .. 'ids', '0', ARGV[2]) == 1 then
+  local tail = sub(ARGV[3], 212)
+  local queue = queue_of(tail)
+  call('ZADD', P .. 'ready:' .. queue, '0', store(ARGV[2], ARGV[3], ARGV[4]))
+  if expiry then put('expiry', expiry) end
+  finish(tail, queue, '1')
+  return { NOW }
+end
+
 local ids = {}
-
-local function kind_of(tail)
-  local k = kinds[tail]
-  if not k then
-    local n = tonumber(sub(tail, 1, 3))
-    k = { queue = sub(tail, 4, 3 + n), n = 0, members = {} }
-    k.count = 'R' .. sub(tail, 1, 3) .. k.queue .. sub(tail, 4 + n)
-    kinds[tail] = k
-  end
-  return k
+for i = 2, #ARGV, 3 do
+  ids[#ids + 1] = '0'
+  ids[#ids + 1] = ARGV[i]
 end
+local none = put('ids', ids) == #ids / 2
 
-for i = 5, #ARGV, 5 do
-  local id, h = ARGV[i], ARGV[i + 1]
-  if call('EXISTS', key(id)) == 0 then
-    if ARGV[i + 2] == '' and ARGV[i + 3] == '' and sub(h, 54, 89) == NONE .. NONE then
-      call('HSET', key(id), 'h', sub(h, 1, 35) .. NOW .. sub(h, 54), 'e', ARGV[i + 4])
-      local k = kind_of(sub(h, 212))
-      k.n = k.n + 1
-      local m = k.members
-      m[#m + 1] = 0
-      m[#m + 1] = sub(h, 3, 5) .. NOW .. id
-    else
-      local r = parse(h)
-      r.enqueued = NOW
-      if ARGV[i + 2] ~= '' then r.run_after = add(NOW, ARGV[i + 2]) end
-      if ARGV[i + 3] ~= '' then r.expires = add(NOW, ARGV[i + 3]) end
-      call('HSET', key(id), 'h', head(r), 'e', ARGV[i + 4])
-      place(id, r)
+local answers, kinds = { NOW }, {} -- the entries by the tails of the heads
+for i = 2, #ARGV, 3 do
+  local id, h, e = ARGV[i], ARGV[i + 1], ARGV[i + 2]
+  local k = P .. 't:' .. id
+  if none or call('EXISTS', k) == 0 then
+    local tail = sub(h, 212)
+    local m = kinds[tail]
+    if not m then
+      m = {}
+      kinds[tail] = m
     end
-    ids[#ids + 1] = 0
-    ids[#ids + 1] = id
-    answers[#answers + 1] = NOW
+    m[#m + 1] = '0'
+    m[#m + 1] = store(id, h, e)
   else
-    local r = call('HGET', key(id), 'e') == ARGV[i + 4] and load(id)
-    if r then
-      answers[#answers + 1] = r.enqueued
-    else
-      answers[#answers + 1] = call('HGETALL', key(id))
-    end
+    local known = call('HGET', k, 'e') == e and call('HGET', k, 'h')
+    answers[#answers + 1] = (i - 2) / 3
+    answers[#answers + 1] = known and byte(known) == 49 and sub(known, 36, 53) or call('HGETALL', k)
   end
 end
-for _, k in pairs(kinds) do
-  counts[k.count] = (counts[k.count] or 0) + k.n
-  for i = 1, #k.members, 1000 do
-    call('ZADD', P .. 'ready:' .. k.queue, unpack(k.members, i, math.min(i + 999, #k.members)))
-  end
-  call('SADD', P .. 'queues', k.queue)
-  woken[k.queue] = true
+for tail, m in pairs(kinds) do
+  put('ready:' .. queue_of(tail), m)
+  finish(tail, queue_of(tail), fmt('%d', #m / 2))
 end
-for i = 1, #ids, 1000 do call('ZADD', P .. 'ids', unpack(ids, i, math.min(i + 999, #ids))) end
-done()
+if expiry then put('expiry', expiry) end
 return answers

@@ -1,83 +1,26 @@
--- lib.lua comes before every script. It knows how records are laid out and indexed, and
--- says in Lua what package tasks/lifecycle says in Go.
+-- lib.lua comes after base.lua and before every script but enqueue. It knows how records are
+-- laid out and indexed, and says in Lua what package tasks/lifecycle says in Go.
 --
--- KEYS[1]  the prefix of every key of this shard, "{namespace:shard}:". It is no key itself:
---          it routes the script to the shard's hash slot. Which records a script touches
---          isn't known before it runs, so their keys are made here, all in that one slot.
--- KEYS[2]  another key that never exists. Two keys, of which some are missing, are what a
---          Cluster answers with TRYAGAIN, on both nodes, while it moves the slot from one to
---          the other: so no script ever runs with a part of the keys out of its reach.
--- ARGV[1]  the channel that wake-ups, cancellations and ends are published on
--- ARGV[2]  how long SUCCESSFUL records are kept   as durations, below; the scripts' own
--- ARGV[3]  how long FAILED records are kept       arguments start at ARGV[5]
+-- ARGV[2]  how long SUCCESSFUL records are kept   as durations; the scripts' own arguments
+-- ARGV[3]  how long FAILED records are kept       start at ARGV[5]
 -- ARGV[4]  how long CANCELLED records are kept
---
--- Keys, each after the prefix:
---   t:<id>        HASH  a record: h its head, e what never changes (opaque here), w its
---                       workers, xc and x1… its errors, v its value, cr its cancel reason
---   ids           ZSET  every id
---   ready:<queue> ZSET  level, due, id of every READY record, due or not
---   expiry        ZSET  expires, id of READY records that haven't started and can expire
---   leases        ZSET  deadline, id of every RUNNING record
---   final         ZSET  prune at, id of every final record
---   queues        SET   queues that have, or have had, READY records
---   counts        HASH  status, queue, task -> how many records
---   paused        SET   queues
---   damaged       HASH  id -> why it couldn't be decoded when it was to be claimed
---   workers       HASH  worker -> time of the heartbeat, heartbeat
---   idle          HASH  queues (and * for all) that somebody waits for
---   watched       HASH  ids whose end somebody waits for
---   claim:<nonce> STRING  what a claim gave out, in case its reply is lost
--- The scores of every ZSET are 0, so that members sort as bytes: exactly, and in one order
--- with their ids.
---
--- A time is 18 digits: microseconds since 1970 padded with zeros, "-" and 17 digits before
--- 1970, or 18 spaces if unset. A duration is the same; "-" and spaces means for ever. Digits
--- are never turned into one number, which would lose the last ones of far times.
---
--- Scripts aren't rolled back. So they read and check before they write, and the server's own
--- refusals (OOM, MISCONF, READONLY, NOREPLICAS) come at the first write or not at all. OOM
--- refuses only commands that may take memory: enqueue starts with one, so that a full
--- server takes no more; the others start with a ZREM or HDEL, so that what is stored can be
--- finished.
 
-local P, CHANNEL = KEYS[1], ARGV[1]
 local KEEP = { S = ARGV[2], F = ARGV[3], C = ARGV[4] }
-local call, fmt, sub, byte = redis.call, string.format, string.sub, string.byte
-local NONE = '                  '
-local FOREVER = '253402300799000000'
 local TOKENLESS = '                                '
-
--- publish wakes somebody, if it can: nothing depends on it, so that a user without the right
--- to the channel has slow wake-ups and no failing scripts.
-local function publish(message) redis.pcall('PUBLISH', CHANNEL, message) end
-
-local function clock()
-  local t = call('TIME')
-  return fmt('%012d%06d', t[1], t[2])
-end
-local NOW = clock()
-
--- add returns a time from 1970 on plus a duration that isn't negative; never after FOREVER.
-local function add(t, d)
-  local us = tonumber(sub(t, 13)) + tonumber(sub(d, 13))
-  local s = tonumber(sub(t, 1, 12)) + tonumber(sub(d, 1, 12))
-  if us >= 1000000 then
-    us = us - 1000000
-    s = s + 1
-  end
-  if s >= 253402300799 then return FOREVER end
-  return fmt('%012d%06d', s, us)
-end
-
--- early: unset, or before 1970, and so not comparable as digits.
-local function early(t)
-  local c = byte(t)
-  return c == 32 or c == 45
-end
 
 -- past reports whether the time isn't after now; also if it is unset.
 local function past(t) return early(t) or t <= NOW end
+
+-- from_now returns now plus a duration. Most records of a script have the same ones.
+local sums = {}
+local function from_now(d)
+  local t = sums[d]
+  if not t then
+    t = add(NOW, d)
+    sums[d] = t
+  end
+  return t
+end
 
 -- parse reads a head, or returns nil if this version doesn't understand it.
 local function parse(h)
@@ -91,7 +34,7 @@ local function parse(h)
     enqueued = sub(h, 36, 53), run_after = sub(h, 54, 71), expires = sub(h, 72, 89),
     started = sub(h, 90, 107), attempted = sub(h, 108, 125), finished = sub(h, 126, 143),
     till = sub(h, 144, 161), retain = sub(h, 162, 179), token = sub(h, 180, 211),
-    queue = sub(h, 215, q), task = sub(h, q + 1),
+    queue = sub(h, 215, q), tail = sub(h, 212), -- the tail has the task too
     set = {}, -- fields and values that go with the head when it is saved
   }
 end
@@ -105,7 +48,7 @@ end
 local function head(r)
   return '1' .. r.status .. r.level .. r.cancel .. fmt('%010d', r.attempts) .. r.max
     .. r.enqueued .. r.run_after .. r.expires .. r.started .. r.attempted .. r.finished
-    .. r.till .. r.retain .. r.token .. fmt('%03d', #r.queue) .. r.queue .. r.task
+    .. r.till .. r.retain .. r.token .. r.tail
 end
 
 local function key(id) return P .. 't:' .. id end
@@ -121,7 +64,7 @@ end
 local counts, woken, queues = {}, {}, {}
 
 local function count(r, n)
-  local k = r.status .. fmt('%03d', #r.queue) .. r.queue .. r.task
+  local k = r.status .. r.tail
   counts[k] = (counts[k] or 0) + n
 end
 
@@ -205,7 +148,7 @@ local function save(id, r)
     local keep = r.retain
     if keep == NONE then keep = KEEP[r.status] end
     r.till = FOREVER
-    if byte(keep) ~= 45 then r.till = add(NOW, keep) end
+    if byte(keep) ~= 45 then r.till = from_now(keep) end
   end
   set(r, 'h', head(r))
   call('HSET', key(id), unpack(r.set))
@@ -214,14 +157,13 @@ local function save(id, r)
 end
 
 -- done ends every script that changes records: it writes indexes and counters and wakes those
--- that wait for a queue. Whoever waits has looked before, in one script with saying so, and so
--- misses nothing. While nobody waits nothing is published.
+-- that wait for a queue.
 local function done()
   for index, members in pairs(entries) do
     local add, remove = {}, {}
     for m, there in pairs(members) do
       if there then
-        add[#add + 1] = 0
+        add[#add + 1] = '0'
         add[#add + 1] = m
       else
         remove[#remove + 1] = m
@@ -234,9 +176,7 @@ local function done()
     if n ~= 0 and call('HINCRBY', P .. 'counts', k, n) == 0 then call('HDEL', P .. 'counts', k) end
   end
   if next(woken) and call('EXISTS', P .. 'idle') == 1 then
-    for q in pairs(woken) do
-      if call('HDEL', P .. 'idle', 'q' .. q, '*') > 0 then publish('w' .. q) end
-    end
+    for q in pairs(woken) do wake(q) end
   end
 end
 
@@ -302,7 +242,7 @@ local function settle(id, r, kind, value, err, later, reason)
     elseif kind == 'f' or r.attempts >= tonumber(r.max) then
       finish(r, 'F')
     else
-      wait(r, add(NOW, later))
+      wait(r, from_now(later))
     end
   else
     uncount(id, r, kind == 'l')
@@ -311,7 +251,7 @@ local function settle(id, r, kind, value, err, later, reason)
     elseif kind == 'l' and later == '000000000000000000' then
       wait(r, r.run_after)
     else
-      wait(r, add(NOW, later))
+      wait(r, from_now(later))
     end
   end
 end

@@ -1,0 +1,78 @@
+-- base.lua comes before every script: what the keys and the arguments are, the time, and how
+-- those are woken that wait. It is all that enqueue has, since making the functions of lib.lua
+-- takes longer than storing a record does.
+--
+-- KEYS[1]  the prefix of every key of this shard, "{namespace:shard}:". It is no key itself:
+--          it routes the script to the shard's hash slot. Which records a script touches
+--          isn't known before it runs, so their keys are made here, all in that one slot.
+-- KEYS[2]  another key that never exists. Two keys, of which some are missing, are what a
+--          Cluster answers with TRYAGAIN, on both nodes, while it moves the slot from one to
+--          the other: so no script ever runs with a part of the keys out of its reach.
+-- ARGV[1]  the channel that wake-ups, cancellations and ends are published on
+-- ARGV[2…] the scripts' own, after those of lib.lua for scripts that have it
+--
+-- Keys, each after the prefix:
+--   t:<id>        HASH  a record: h its head, e what never changes (opaque here), w its
+--                       workers, xc and x1… its errors, v its value, cr its cancel reason
+--   ids           ZSET  every id
+--   ready:<queue> ZSET  level, due, id of every READY record, due or not
+--   expiry        ZSET  expires, id of READY records that haven't started and can expire
+--   leases        ZSET  deadline, id of every RUNNING record
+--   final         ZSET  prune at, id of every final record
+--   queues        SET   queues that have, or have had, READY records
+--   counts        HASH  status, queue, task -> how many records
+--   paused        SET   queues
+--   damaged       HASH  id -> why it couldn't be decoded when it was to be claimed
+--   workers       HASH  worker -> time of the heartbeat, heartbeat
+--   idle          HASH  queues (and * for all) that somebody waits for
+--   watched       HASH  ids whose end somebody waits for
+--   claim:<nonce> STRING  what a claim gave out, in case its reply is lost
+-- The scores of every ZSET are 0, so that members sort as bytes: exactly, and in one order
+-- with their ids.
+--
+-- A time is 18 digits: microseconds since 1970 padded with zeros, "-" and 17 digits before
+-- 1970, or 18 spaces if unset. A duration is the same; "-" and spaces means for ever. Digits
+-- are never turned into one number, which would lose the last ones of far times.
+--
+-- Scripts aren't rolled back. So they read and check before they write, and the server's own
+-- refusals (OOM, MISCONF, READONLY, NOREPLICAS) come at the first write or not at all. OOM
+-- refuses only commands that may take memory: enqueue starts with one, so that a full
+-- server takes no more; the others start with a ZREM or HDEL, so that what is stored can be
+-- finished.
+
+local P, CHANNEL = KEYS[1], ARGV[1]
+local call, fmt, sub, byte = redis.call, string.format, string.sub, string.byte
+local NONE = '                  '
+local FOREVER = '253402300799000000'
+
+-- publish wakes somebody, if it can: nothing depends on it, so that a user without the right
+-- to the channel has slow wake-ups and no failing scripts.
+local function publish(message) redis.pcall('PUBLISH', CHANNEL, message) end
+
+local clock = call('TIME')
+local NOW = sub('000000000000' .. clock[1], -12) .. sub('000000' .. clock[2], -6)
+
+-- add returns a time from 1970 on plus a duration that isn't negative; never after FOREVER.
+local function add(t, d)
+  local us = tonumber(sub(t, 13)) + tonumber(sub(d, 13))
+  local s = tonumber(sub(t, 1, 12)) + tonumber(sub(d, 1, 12))
+  if us >= 1000000 then
+    us = us - 1000000
+    s = s + 1
+  end
+  if s >= 253402300799 then return FOREVER end
+  return fmt('%012d%06d', s, us)
+end
+
+-- early: unset, or before 1970, and so not comparable as digits.
+local function early(t)
+  local c = byte(t)
+  return c == 32 or c == 45
+end
+
+-- wake tells those that wait for a queue that there is something. Whoever waits has looked
+-- before, in one script with saying so, and so misses nothing. It's for scripts that have seen
+-- that there is a key idle: while nobody waits nothing is published.
+local function wake(queue)
+  if call('HDEL', P .. 'idle', 'q' .. queue, '*') > 0 then publish('w' .. queue) end
+end

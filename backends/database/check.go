@@ -36,12 +36,14 @@ const sqlServer = `SELECT current_setting('server_version_num')::int, current_se
 	current_setting('fsync')::bool, current_setting('synchronous_commit'), current_setting('server_encoding'),
 	to_regclass($1::text) IS NOT NULL, to_regclass($2::text) IS NOT NULL`
 
-// sqlCheck returns, for $1 the name of the table of tasks, the newest migration, whether this user may do what it must, and how
-// many records are damaged, up to a thousand.
+// sqlVersion returns the newest migration that the schema has.
+const sqlVersion = `SELECT coalesce(max(m.version), 0) FROM @.migrations m`
+
+// sqlCheck returns, for $1 the names of the tables, whether this user may do what it must with
+// those that are there, and how many records are damaged, up to a thousand. It is for a schema that has every migration.
 const sqlCheck = `SELECT
-	(SELECT coalesce(max(m.version), 0) FROM @.migrations m),
-	has_table_privilege($1::text, 'SELECT') AND has_table_privilege($1::text, 'INSERT')
-		AND has_table_privilege($1::text, 'UPDATE') AND has_table_privilege($1::text, 'DELETE'),
+	(SELECT coalesce(bool_and(has_table_privilege(to_regclass(n.name), p.privilege)), true)
+		FROM unnest($1::text[]) AS n(name) CROSS JOIN unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) AS p(privilege)),
 	(SELECT count(*) FROM (SELECT FROM @.tasks t WHERE t.place = 9 LIMIT 1000) d)`
 
 // Check implements tasks.Backend.
@@ -111,17 +113,21 @@ func (b *Backend) Check(ctx context.Context) []tasks.Finding {
 		add(findNoSchema, tasks.LevelError, "set the option migrate, or call Migrator.Up", "the schema %q has no tables of Sideman", b.schema)
 		return all
 	}
-	err = b.scan(ctx, b.sql.check, []any{prefix + "tasks"}, func() {}, func(scan func(...any) error) error {
-		return scan(&newest, &rights, &damaged)
-	})
+	tables := []string{prefix + "tasks", prefix + "leases", prefix + "finals", prefix + "paused", prefix + "workers"}
+	err = b.scan(ctx, b.sql.version, nil, func() {}, func(scan func(...any) error) error { return scan(&newest) })
 	if err != nil {
 		return failed(err)
 	}
 	switch want := latest(); {
 	case newest < want:
 		add(findBehind, tasks.LevelError, "set the option migrate, or call Migrator.Up", "the schema %q is at version %d, and this program needs %d", b.schema, newest, want)
+		return all
 	case newest > want:
 		add(findAhead, tasks.LevelWarning, "upgrade this program", "the schema %q is at version %d, and this program knows %d", b.schema, newest, want)
+	}
+	err = b.scan(ctx, b.sql.check, []any{tables}, func() {}, func(scan func(...any) error) error { return scan(&rights, &damaged) })
+	if err != nil {
+		return failed(err)
 	}
 	if !rights {
 		add(findRights, tasks.LevelError, "grant SELECT, INSERT, UPDATE and DELETE on the tables of the schema", "the user may not read and write the tables of the schema %q", b.schema)

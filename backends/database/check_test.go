@@ -2,9 +2,12 @@ package database_test
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
+	"strings"
 	"testing"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/sideman-go/sideman/backends/database"
@@ -145,4 +148,58 @@ func TestDamagedRecord(t *testing.T) {
 		}
 	}
 	wants(t, b)
+}
+
+// A schema that was made by an earlier version is said to be behind, and nothing else.
+func TestCheckOfAnOldSchema(t *testing.T) {
+	server := serverURL(t)
+	schema := newSchema(t, server)
+	m, _ := migrator(t, server, schema)
+	if _, err := m.Up(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	b, err := database.New(newPool(t, server), &database.Options{Schema: schema})
+	if err != nil {
+		t.Fatal(err)
+	}
+	wants(t, b, "database.E004")
+}
+
+// A user must have rights on every table, also on those that a migration has added.
+func TestCheckOfRights(t *testing.T) {
+	server := serverURL(t)
+	b := open(t)
+	role := "role_" + strings.ToLower(rand.Text())
+	exec := func(sql string) {
+		t.Helper()
+		if _, err := b.Pool().Exec(t.Context(), sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	schema := pgx.Identifier{b.Schema()}.Sanitize()
+	exec("CREATE ROLE " + role)
+	t.Cleanup(func() {
+		conn, err := pgx.Connect(context.Background(), server)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close(context.Background())
+		if _, err := conn.Exec(context.Background(), "DROP OWNED BY "+role+"; DROP ROLE "+role); err != nil {
+			t.Error(err)
+		}
+	})
+	exec("GRANT USAGE ON SCHEMA " + schema + " TO " + role)
+	exec("GRANT ALL ON ALL TABLES IN SCHEMA " + schema + " TO " + role)
+	user, err := database.New(newPool(t, server, func(c *pgxpool.Config) {
+		c.ConnConfig.RuntimeParams["role"] = role
+	}), &database.Options{Schema: b.Schema()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	wants(t, user)
+	for _, name := range []string{"leases", "finals"} {
+		exec("REVOKE INSERT ON " + table(b, name) + " FROM " + role)
+		wants(t, user, "database.E007")
+		exec("GRANT INSERT ON " + table(b, name) + " TO " + role)
+	}
 }

@@ -30,7 +30,7 @@ type queries struct {
 	listBound, listBoundNewest      string
 	counts, paused, pause, resume   string
 	beat, bye, workers              string
-	check                           string
+	version, check                  string
 }
 
 // newQueries fills in the schema, for @, and the columns.
@@ -68,7 +68,7 @@ func newQueries(schema string) *queries {
 		listBound: fill(listBoundSQL(false)), listBoundNewest: fill(listBoundSQL(true)),
 		counts: fill(sqlCounts), paused: fill(sqlPaused), pause: fill(sqlPause), resume: fill(sqlResume),
 		beat: fill(sqlBeat), bye: fill(sqlBye), workers: fill(sqlWorkers),
-		check: fill(sqlCheck),
+		version: fill(sqlVersion), check: fill(sqlCheck),
 	}
 }
 

@@ -3,10 +3,12 @@ package bolt
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"time"
 
 	"go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
 
 	"github.com/sideman-go/sideman/tasks"
 	"github.com/sideman-go/sideman/tasks/lifecycle"
@@ -64,12 +66,20 @@ func (t *txn) get(in space, key []byte) []byte { return t.bucket().Get(t.full(in
 
 func (t *txn) put(in space, key, value []byte) error {
 	t.writes++
-	return t.bucket().Put(t.full(in, key), value) // bbolt copies the key, not the value
+	return t.damage(t.bucket().Put(t.full(in, key), value)) // bbolt copies the key, not the value
+}
+
+// damage names what can only come of a damaged page: a bucket where there is none of ours.
+func (t *txn) damage(err error) error {
+	if errors.Is(err, bolterrors.ErrIncompatibleValue) {
+		return fmt.Errorf("%w: %s: %w", tasks.ErrDamaged, t.file, err)
+	}
+	return err
 }
 
 func (t *txn) del(in space, key []byte) error {
 	t.writes++
-	return t.bucket().Delete(t.full(in, key))
+	return t.damage(t.bucket().Delete(t.full(in, key)))
 }
 
 // cursor walks one space. Writing makes it invalid.

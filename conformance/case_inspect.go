@@ -181,6 +181,10 @@ func listFilters(e *env) {
 			}
 		}
 	}
+	for _, text := range []string{"again", "AGAIN", "other", "nothing of that", "%"} {
+		e.filtered(h, recs, tasks.Filter{Error: text})
+		e.filtered(h, recs, tasks.Filter{Error: text, Statuses: []tasks.Status{tasks.Failed}})
+	}
 	e.filtered(h, recs, tasks.Filter{Since: middle.EnqueuedAt, Until: middle.EnqueuedAt})
 	e.filtered(h, recs, tasks.Filter{Until: time.Date(1900, 1, 1, 0, 0, 0, 0, time.UTC)})
 	e.filtered(h, recs, tasks.Filter{Since: time.Date(2900, 1, 1, 0, 0, 0, 0, time.UTC)})

@@ -37,6 +37,8 @@ type definition struct {
 	settings settings
 	faults   []error
 	run      func(ctx context.Context, args json.RawMessage) (json.RawMessage, error)
+	// fits reports why JSON that a person has written can't be the argument.
+	fits func(args json.RawMessage) error
 }
 
 // Define adds a task to the app. The name is what is stored with each run, so it
@@ -61,6 +63,7 @@ func Define[A, R any](app *App, name string, fn func(context.Context, A) (R, err
 		}
 		return encode(value, "return value", app.options.MaxArgs)
 	}
+	t.def.fits = fits[A]
 
 	add := func(err error) { t.def.faults = append(t.def.faults, &Error{Op: "define", Task: name, Err: err}) }
 	if err := checkName(name); err != nil {

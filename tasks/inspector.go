@@ -3,6 +3,7 @@ package tasks
 import (
 	"context"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -59,6 +60,9 @@ type Filter struct {
 	Until time.Time `json:"until,omitzero"`
 	// FinishedBefore matches final records that finished before then.
 	FinishedBefore time.Time `json:"finished_before,omitzero"`
+	// Error matches records whose newest error has this text in its type or its
+	// message, whatever the case; empty matches all, with errors or without.
+	Error string `json:"error,omitempty"`
 }
 
 // Match reports whether the filter selects r.
@@ -73,7 +77,15 @@ func (f *Filter) Match(r *Record) bool {
 		!f.FinishedBefore.IsZero() && (!r.Status.Final() || !r.FinishedAt.Before(f.FinishedBefore)):
 		return false
 	}
-	return true
+	return f.Error == "" || f.matchError(r.LastError())
+}
+
+func (f *Filter) matchError(e *AttemptError) bool {
+	if e == nil {
+		return false
+	}
+	want := strings.ToLower(f.Error)
+	return strings.Contains(strings.ToLower(e.Type), want) || strings.Contains(strings.ToLower(e.Message), want)
 }
 
 // ListRequest asks for a page.

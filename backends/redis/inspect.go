@@ -117,7 +117,7 @@ func (b *Backend) heads(ctx context.Context, after string, newest, worker bool, 
 	return all, !bounded, nil
 }
 
-// matches applies what of a filter can be seen in the head. A record that can't be decoded
+// matches applies what of a filter can be seen in the head: the rest is looked at when the record is read. A record that can't be decoded
 // is left out: Check and GetResult tell.
 func matches(f *tasks.Filter, x *brief) bool {
 	var r tasks.Record
@@ -125,7 +125,9 @@ func matches(f *tasks.Filter, x *brief) bool {
 		return false
 	}
 	r.WorkerIDs = []string{x.worker}
-	return f.Match(&r)
+	seen := *f
+	seen.Error = "" // errors aren't in the head
+	return seen.Match(&r)
 }
 
 // fetch reads records that are still there.

@@ -133,6 +133,7 @@ func caughtLater() map[string][]string {
 		"list-since-excluded":         {"Inspect/Filters"},
 		"list-until-ignored":          {"Inspect/Filters"},
 		"list-until-included":         {"Inspect/Filters"},
+		"list-error-ignored":          {"Inspect/Filters"},
 		"list-finished-ignored":       {"Inspect/Filters"},
 		"list-filters-ored":           {"Inspect/Filters", "Alter/ByFilter"},
 		"list-filter-after-page":      {"Inspect/PageOfFew", "Inspect/Filters"},

@@ -62,6 +62,7 @@ func listFaults() []Fault {
 				req.Until = req.Until.Add(time.Microsecond)
 			}
 		})},
+		{Name: "list-error-ignored", Doc: "the filter's Error is ignored", methods: asking(func(req *tasks.ListRequest) { req.Error = "" })},
 		{Name: "list-finished-ignored", Doc: "the filter's FinishedBefore is ignored", methods: asking(func(req *tasks.ListRequest) { req.FinishedBefore = time.Time{} })},
 		{Name: "list-filters-ored", Doc: "a record is listed if any part of the filter matches", rules: func(_ *Place, r *rules) {
 			r.match = func(f *tasks.Filter, rec *tasks.Record) bool {

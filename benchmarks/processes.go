@@ -71,7 +71,7 @@ func drainByProcesses(ctx context.Context, c contender, processes, n int, see wa
 	if err != nil {
 		return 0, spent{}, err
 	}
-	done, err := s.completed(ctx)
+	done, err := c.completed(ctx)
 	if err == nil && done != n {
 		err = fmt.Errorf("%d of %d tasks are stored as done", done, n)
 	}

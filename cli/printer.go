@@ -1,0 +1,202 @@
+package cli
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"iter"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/goccy/go-yaml"
+	"golang.org/x/term"
+)
+
+// The forms of output.
+const (
+	asTable = "table"
+	asWide  = "wide"
+	asJSON  = "json"
+	asJSONL = "jsonl"
+	asYAML  = "yaml"
+	asName  = "name"
+)
+
+func forms() []string { return []string{asTable, asWide, asJSON, asJSONL, asYAML, asName} }
+
+// printer writes data in the form that is asked for.
+type printer struct {
+	w    *bufio.Writer
+	form string
+	// terminal: colour and boxes; width is how many columns it has, or 0.
+	terminal bool
+	width    int
+	color    bool
+}
+
+func newPrinter(w io.Writer, form string, plain bool) (*printer, error) {
+	if !slices.Contains(forms(), form) {
+		return nil, usage("--output: there is no form %q; there are %s", form, strings.Join(forms(), ", "))
+	}
+	p := &printer{w: bufio.NewWriter(w), form: form}
+	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		p.terminal = !plain
+		p.color = !plain && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+		p.width, _, _ = term.GetSize(int(f.Fd()))
+	}
+	return p, nil
+}
+
+// flush writes what is buffered. Nobody reads any more if it fails.
+func (p *printer) flush() error {
+	if p == nil {
+		return nil
+	}
+	return p.w.Flush()
+}
+
+// people: the form is for them, and not for programs.
+func (p *printer) people() bool { return p.form == asTable || p.form == asWide }
+
+func (p *printer) line(format string, args ...any) { fmt.Fprintf(p.w, format+"\n", args...) }
+
+// view says how things of a type are shown.
+type view[T any] struct {
+	columns []column[T]
+	// doc is the thing as programs get it: something with stable JSON.
+	doc func(T) any
+	// name is what names it in other commands.
+	name func(T) string
+}
+
+// column is one of a table.
+type column[T any] struct {
+	head string
+	// wide: only shown in the form wide.
+	wide bool
+	// right: numbers, aligned to the right.
+	right bool
+	cell  func(T) string
+	// paint colours a cell of a terminal's table; nil doesn't.
+	paint func(T) style
+}
+
+// printAll prints a list as it comes, so that it's as long as it likes. After an error what
+// was printed stays, and the JSON isn't closed.
+func printAll[T any](p *printer, v view[T], all iter.Seq2[T, error]) error {
+	switch p.form {
+	case asTable, asWide:
+		return printTable(p, v, all)
+	case asName:
+		for one, err := range all {
+			if err != nil {
+				return err
+			}
+			p.line("%s", v.name(one))
+		}
+		return nil
+	}
+	n := 0
+	for one, err := range all {
+		if err != nil {
+			return err
+		}
+		if err := p.item(v.doc(one), n); err != nil {
+			return err
+		}
+		n++
+	}
+	switch {
+	case p.form == asJSON && n == 0, p.form == asYAML && n == 0:
+		p.line("[]")
+	case p.form == asJSON:
+		p.line("\n]")
+	}
+	return nil
+}
+
+// item prints the n-th of a list.
+func (p *printer) item(doc any, n int) error {
+	switch p.form {
+	case asJSONL:
+		data, err := encode(doc, "")
+		if err != nil {
+			return err
+		}
+		p.line("%s", data)
+	case asJSON:
+		data, err := encode(doc, "  ")
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(p.w, "%s\n  %s", map[bool]string{true: "[", false: ","}[n == 0], bytes.ReplaceAll(data, []byte("\n"), []byte("\n  ")))
+	case asYAML:
+		data, err := toYAML(doc)
+		if err != nil {
+			return err
+		}
+		for i, line := range strings.Split(strings.TrimSuffix(string(data), "\n"), "\n") {
+			p.line("%s%s", map[bool]string{true: "- ", false: "  "}[i == 0], line)
+		}
+	}
+	return nil
+}
+
+// printOne prints one thing: for people as lines of names and values.
+func printOne[T any](p *printer, v view[T], one T, fields []field) error {
+	switch p.form {
+	case asTable, asWide:
+		p.fields(fields)
+	case asName:
+		p.line("%s", v.name(one))
+	case asYAML:
+		data, err := toYAML(v.doc(one))
+		if err != nil {
+			return err
+		}
+		_, err = p.w.Write(data)
+		return err
+	default:
+		indent := "  "
+		if p.form == asJSONL {
+			indent = ""
+		}
+		data, err := encode(v.doc(one), indent)
+		if err != nil {
+			return err
+		}
+		p.line("%s", data)
+	}
+	return nil
+}
+
+// encode is JSON without escapes for HTML.
+func encode(doc any, indent string) ([]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", indent)
+	if err := e.Encode(doc); err != nil {
+		return nil, err
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
+}
+
+func toYAML(doc any) ([]byte, error) {
+	data, err := encode(doc, "")
+	if err != nil {
+		return nil, err
+	}
+	return yaml.JSONToYAML(data)
+}
+
+// jsonUnmarshal decodes what may be empty.
+func jsonUnmarshal(data []byte, into any) error {
+	if len(data) == 0 {
+		return nil
+	}
+	return json.Unmarshal(data, into)
+}

@@ -138,7 +138,8 @@ func (q *Queue[T]) gather(last int, took time.Duration) {
 		return
 	}
 	from, limit := time.Now(), min(took/4, maxGather)
-	for i := 0; i < maxYields && q.Len() < last && time.Since(from) < limit; i++ {
+	all := q.Len() + last // also those that came meanwhile: if there are two crowds, they join
+	for i := 0; i < maxYields && q.Len() < all && time.Since(from) < limit; i++ {
 		runtime.Gosched()
 	}
 }

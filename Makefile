@@ -97,6 +97,21 @@ conformance: images ## Run the suite on every backend and write docs/conformance
 conformance-check: ## Fail if docs/conformance.md is not what "make test JSON=test.json" has shown; JSON=test.json
 	@$(REPORT) -check <$(or $(JSON),$(error conformance-check: say JSON=FILE, what make test JSON=FILE has written))
 
+.PHONY: session
+session: images tmux ## Type the guide's session into terminals (tmux) and write docs/cli.md
+	@$(WITH_SERVERS) go run ./cli/internal/session $(SESSIONFLAGS)
+
+.PHONY: session-check
+session-check: SESSIONFLAGS = -check
+session-check: session ## Fail if docs/cli.md is not what the commands do
+
+.PHONY: tmux
+tmux:
+	@command -v tmux >/dev/null || { \
+		echo "tmux isn't there; installing it from Debian's packages"; \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends tmux >/dev/null; \
+	} || { echo "make session needs tmux: install it" >&2; exit 1; }
+
 .PHONY: fuzz
 fuzz: ## Fuzz every target for FUZZTIME (10s)
 	@.ci/fuzz $(FUZZTIME)

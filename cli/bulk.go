@@ -41,8 +41,8 @@ func (c *call) printTotals(doc TotalsDoc, sentence string) error {
 type bulk struct {
 	deed
 	filter tasks.Filter
-	// what the tasks are, said of so many: "3 tasks", "ALL 3 FAILED tasks".
-	what func(n int) string
+	// question asks about so many tasks, and ends before the store: "Retry 3 tasks".
+	question func(n int) string
 }
 
 // selection returns what the flags of addFilter select for a change, and whether they do so at all.
@@ -85,10 +85,10 @@ func (c *call) changeMatching(ctx context.Context, d deed) error {
 	if err != nil {
 		return err
 	}
-	b := bulk{deed: d, filter: filter, what: func(n int) string { return plural(n, "task") }}
+	b := bulk{deed: d, filter: filter, question: func(n int) string { return capital(d.verb) + " " + plural(n, "task") }}
 	if !given {
-		b.what = func(n int) string {
-			return fmt.Sprintf("ALL %s %s, as no flag selects any,", number(int64(n)), statusList(d.from, "and")+" tasks")
+		b.question = func(n int) string {
+			return fmt.Sprintf("No flag selects any: %s ALL %s %s tasks", d.verb, number(int64(n)), statusList(d.from, "and"))
 		}
 	}
 	return c.runBulk(ctx, b)
@@ -116,7 +116,7 @@ func (c *call) runBulk(ctx context.Context, b bulk) error {
 		if dry || found.changed == 0 {
 			return c.printTotals(doc, b.sentence(doc))
 		}
-		if err := c.ask(ctx, fmt.Sprintf("%s %s of %s?", capital(b.verb), b.what(found.changed), c.where())); err != nil {
+		if err := c.ask(ctx, fmt.Sprintf("%s of %s?", b.question(found.changed), c.where())); err != nil {
 			return err
 		}
 		total = found.matched

@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"iter"
+	"slices"
 	"strings"
 
 	"github.com/sideman-go/sideman/tasks"
@@ -15,6 +15,11 @@ const idBatch = 500
 
 // changeIDs changes tasks one by one, as far as the caller is concerned, and says what became of each.
 func (c *call) changeIDs(ctx context.Context, d deed, args []string) error {
+	// Whoever writes them may have a file open that only one process can: it has ended by then.
+	ids, err := c.ids(ctx, args)
+	if err != nil {
+		return err
+	}
 	admin, err := c.admin(ctx)
 	if err != nil {
 		return err
@@ -33,11 +38,8 @@ func (c *call) changeIDs(ctx context.Context, d deed, args []string) error {
 	}
 	var n tally
 	err = printAll(c.out, changeView(d), func(yield func(ChangeDoc, error) bool) {
-		for ids, err := range c.batches(ctx, args) {
-			var docs []ChangeDoc
-			if err == nil {
-				docs, err = do(ids)
-			}
+		for batch := range slices.Chunk(ids, idBatch) {
+			docs, err := do(batch)
 			if err != nil {
 				yield(ChangeDoc{}, n.stopped(d, err))
 				return
@@ -89,48 +91,23 @@ func (c *call) foresee(ctx context.Context, d deed, ids []string) (docs []Change
 	return docs, nil
 }
 
-// batches yields ids, with those on standard input instead of a "-", in batches.
-func (c *call) batches(ctx context.Context, args []string) iter.Seq2[[]string, error] {
-	return func(yield func([]string, error) bool) {
-		var batch []string
-		for id, err := range c.ids(ctx, args) {
+// ids returns the ids that are asked for, with those on standard input instead of a "-".
+func (c *call) ids(ctx context.Context, args []string) (ids []string, err error) {
+	for _, arg := range args {
+		if arg != "-" {
+			ids = append(ids, arg)
+			continue
+		}
+		for line, err := range lines(ctx, c.in) {
 			if err != nil {
-				yield(nil, err)
-				return
+				return nil, fmt.Errorf("reading ids from standard input: %w", err)
 			}
-			if batch = append(batch, id); len(batch) == idBatch {
-				if !yield(batch, nil) {
-					return
-				}
-				batch = nil
-			}
-		}
-		if len(batch) > 0 {
-			yield(batch, nil)
-		}
-	}
-}
-
-func (c *call) ids(ctx context.Context, args []string) iter.Seq2[string, error] {
-	return func(yield func(string, error) bool) {
-		for _, arg := range args {
-			if arg != "-" {
-				if !yield(arg, nil) {
-					return
-				}
-				continue
-			}
-			for line, err := range lines(ctx, c.in) {
-				if err != nil {
-					yield("", fmt.Errorf("reading ids from standard input: %w", err))
-					return
-				}
-				if line = strings.TrimSpace(line); line != "" && !yield(line, nil) {
-					return
-				}
+			if line = strings.TrimSpace(line); line != "" {
+				ids = append(ids, line)
 			}
 		}
 	}
+	return ids, nil
 }
 
 // tally counts what became of tasks.
@@ -157,7 +134,7 @@ func (n *tally) stopped(d deed, err error) error {
 	if n.all == 0 {
 		return err
 	}
-	return fmt.Errorf("stopped after %s, of which %d were %s: %w", plural(n.all, "task"), n.changed, d.done, err)
+	return fmt.Errorf("stopped after %s, %s of them %s: %w", plural(n.all, "task"), number(int64(n.changed)), d.done, err)
 }
 
 // fault is the error of a change that some tasks didn't undergo.

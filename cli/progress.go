@@ -42,6 +42,7 @@ func (c *call) meter(what string, total int) *meter {
 		progressbar.OptionClearOnFinish(),
 		progressbar.OptionSetRenderBlankState(total > 0),
 	)
+	m.bar.StartWithoutRender() // the rate counts from here
 	return m
 }
 
@@ -67,10 +68,14 @@ func (m *meter) at(n int) {
 	m.c.say("%s: %s", m.what, number(int64(n)))
 }
 
-// end takes the bar away.
+// end takes the bar away. A second time does nothing.
 func (m *meter) end() {
-	if m.bar != nil {
-		_ = m.bar.Clear()
-		_ = m.bar.Exit()
+	if m.bar == nil {
+		return
 	}
+	if !m.bar.IsFinished() { // then it's gone
+		_ = m.bar.Clear()
+	}
+	_ = m.bar.Exit()
+	m.bar = nil
 }

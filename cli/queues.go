@@ -209,8 +209,8 @@ func purgeQueues(ctx context.Context, c *call, names []string) error {
 		}
 		quoted[i] = strconv.Quote(name)
 	}
-	b.what = func(n int) string {
-		return fmt.Sprintf("%s (%s) in %s", plural(n, "task"), statusList(b.filter.Statuses, "and"), strings.Join(quoted, ", "))
+	b.question = func(n int) string {
+		return fmt.Sprintf("Delete %s (%s) in %s", plural(n, "task"), statusList(b.filter.Statuses, "and"), strings.Join(quoted, ", "))
 	}
 	return c.runBulk(ctx, b)
 }

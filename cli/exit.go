@@ -77,6 +77,7 @@ func codeOf(err error) int {
 		{tasks.ErrResultNotFound, ExitNotFound},
 		{tasks.ErrNoChange, ExitConflict},
 		{context.Canceled, ExitInterrupted},
+		{tasks.ErrUnknownOutcome, ExitUnreachable}, // the reply was lost
 	} {
 		if errors.Is(err, c.target) {
 			return c.code

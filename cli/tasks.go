@@ -19,7 +19,10 @@ func (p *Program) tasksCommand() *cobra.Command {
 		Use: "tasks", Short: "List and change tasks", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(p.tasksListCommand(), p.tasksShowCommand())
+	cmd.AddCommand(
+		p.tasksListCommand(), p.tasksShowCommand(), p.tasksExportCommand(),
+		p.tasksRetryCommand(), p.tasksCancelCommand(), p.tasksDeleteCommand(), p.tasksRescheduleCommand(),
+	)
 	return cmd
 }
 

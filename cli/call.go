@@ -50,6 +50,7 @@ type call struct {
 
 	app   *tasks.App // open, or nil
 	owned bool       // and to be closed
+	apart bool       // what is opened from now on isn't the program's own App
 }
 
 // action is what a command does. Its errors get their exit codes.

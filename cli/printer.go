@@ -35,6 +35,8 @@ type printer struct {
 	terminal bool
 	width    int
 	color    bool
+	// file is the terminal, if it is one.
+	file *os.File
 }
 
 func newPrinter(w io.Writer, form string, plain bool) (*printer, error) {
@@ -46,6 +48,7 @@ func newPrinter(w io.Writer, form string, plain bool) (*printer, error) {
 		p.terminal = !plain
 		p.color = !plain && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
 		p.width, _, _ = term.GetSize(int(f.Fd()))
+		p.file = f
 	}
 	return p, nil
 }
@@ -171,6 +174,24 @@ func printOne[T any](p *printer, v view[T], one T, fields []field) error {
 		p.line("%s", data)
 	}
 	return nil
+}
+
+// stream prints the n-th document of a stream: JSON in a line each, YAML with a line between.
+func (p *printer) stream(doc any, n int) error {
+	if p.form != asYAML {
+		data, err := encode(doc, "")
+		p.line("%s", data)
+		return err
+	}
+	if n > 0 {
+		p.line("---")
+	}
+	data, err := toYAML(doc)
+	if err != nil {
+		return err
+	}
+	_, err = p.w.Write(data)
+	return err
 }
 
 // encode is JSON without escapes for HTML.

@@ -110,11 +110,18 @@ func (r *reworded) Unwrap() error { return r.err }
 
 // open opens the backend that is asked for, with an App that has no tasks: for
 // commands that administer. An App whose backends are in use already is used as it is.
-func (c *call) open(ctx context.Context) (*tasks.App, error) {
+func (c *call) open(ctx context.Context) (*tasks.App, error) { return c.openOne(ctx, c.mustExist) }
+
+// openNew is open for a command that may be the first to use the store.
+func (c *call) openNew(ctx context.Context) (*tasks.App, error) {
+	return c.openOne(ctx, func(tasks.BackendConfig, origin) error { return nil })
+}
+
+func (c *call) openOne(ctx context.Context, look func(tasks.BackendConfig, origin) error) (*tasks.App, error) {
 	if c.app != nil {
 		return c.app, nil
 	}
-	if app := c.p.App; app != nil && len(app.Aliases()) > 0 {
+	if app := c.p.App; app != nil && !c.apart && len(app.Aliases()) > 0 {
 		c.app = app
 		return app, nil
 	}
@@ -122,33 +129,65 @@ func (c *call) open(ctx context.Context) (*tasks.App, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := c.mustExist(s.config[c.g.backend], s.from); err != nil {
+	if err := look(s.config[c.g.backend], s.from); err != nil {
 		return nil, err
 	}
 	app := tasks.NewAppWith(tasks.AppOptions{Logger: c.logger()})
 	return app, c.openAs(ctx, app, tasks.Config{c.g.backend: s.config[c.g.backend]}, s.from)
 }
 
-// openTasks opens every backend for the program's own App: for commands that run or check
-// its tasks. Without an App it's open.
-func (c *call) openTasks(ctx context.Context) (*tasks.App, error) {
+// openTasks opens every backend for the program's own App: for commands that run, enqueue or
+// check its tasks. Without an App it's openNew. Each of tune changes the configuration of the
+// backend that is asked for.
+func (c *call) openTasks(ctx context.Context, tune ...func(*tasks.BackendConfig)) (*tasks.App, error) {
 	app := c.p.App
 	if app == nil || len(app.Aliases()) > 0 {
-		return c.open(ctx)
+		return c.openNew(ctx)
 	}
 	s, err := c.store()
 	if err != nil {
 		return nil, err
 	}
+	one := s.config[c.g.backend]
+	for _, change := range tune {
+		change(&one)
+	}
+	s.config[c.g.backend] = one
 	return app, c.openAs(ctx, app, s.config, s.from)
 }
 
 func (c *call) openAs(ctx context.Context, app *tasks.App, cfg tasks.Config, from origin) error {
 	if err := app.Open(ctx, cfg, c.p.drivers()); err != nil {
-		return fmt.Errorf("the store of %s: %w", from.text, c.located(err))
+		err = fmt.Errorf("the store of %s: %w", from.text, c.located(err))
+		if errors.Is(err, tasks.ErrUnavailable) && boltPath(cfg[c.g.backend]) != "" {
+			err = fmt.Errorf("%w\n%s", err, boltHint)
+		}
+		return err
 	}
 	c.app, c.owned = app, true
 	return nil
+}
+
+// boltHint is what to do about a file that another process has.
+const boltHint = "One process at a time can have a bolt file open: end the other, or have it do this; " +
+	"PostgreSQL and Redis are for several"
+
+// letGo closes a store of which only one process can have hold, so that another, as the worker
+// that is waited for, gets at it. The next open opens it again.
+func (c *call) letGo() error {
+	if !c.owned {
+		return nil
+	}
+	b, err := c.app.Backend(c.g.backend)
+	if err != nil {
+		return err
+	}
+	if caps := b.Capabilities(); caps.Has(tasks.CapShared) || !caps.Has(tasks.CapDurable) {
+		return nil
+	}
+	err = c.close()
+	c.app, c.apart = nil, true
+	return err
 }
 
 // admin returns what administers the store.

@@ -207,7 +207,11 @@ func (p *Program) fromStore(cmd *cobra.Command, ask func(context.Context, *tasks
 			return
 		}
 		defer func() { _ = c.close() }()
-		admin, err := c.adminLooking(ctx)
+		app, err := c.openLooking(ctx)
+		if err != nil {
+			return
+		}
+		admin, err := app.Admin(c.g.backend)
 		if err != nil {
 			return
 		}
@@ -228,10 +232,10 @@ func (p *Program) fromStore(cmd *cobra.Command, ask func(context.Context, *tasks
 	return names, cobra.ShellCompDirectiveNoFileComp
 }
 
-// adminLooking is admin for one who only looks: it doesn't migrate.
-func (c *call) adminLooking(ctx context.Context) (*tasks.Admin, error) {
+// openLooking is open for what must not change the store's schema.
+func (c *call) openLooking(ctx context.Context) (*tasks.App, error) {
 	if app := c.p.App; app != nil && len(app.Aliases()) > 0 {
-		return app.Admin(c.g.backend)
+		return app, nil
 	}
 	s, err := c.store()
 	if err != nil {
@@ -242,8 +246,5 @@ func (c *call) adminLooking(ctx context.Context) (*tasks.Admin, error) {
 		return nil, err
 	}
 	app := tasks.NewAppWith(tasks.AppOptions{Logger: c.logger()})
-	if err := c.openAs(ctx, app, tasks.Config{c.g.backend: withoutMigrate(one)}, s.from); err != nil {
-		return nil, err
-	}
-	return app.Admin(c.g.backend)
+	return app, c.openAs(ctx, app, tasks.Config{c.g.backend: withoutMigrate(one)}, s.from)
 }

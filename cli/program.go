@@ -73,9 +73,11 @@ func (p *Program) Run(ctx context.Context, args []string, s Streams) int {
 	if code < 0 { // cobra's own: an unknown command, or arguments that it doesn't take
 		code = ExitUsage
 	}
-	if text := err.Error(); text != "" {
-		fmt.Fprintf(s.Err, "%s: %s\n", p.name(), text)
+	text := err.Error()
+	if text == "" {
+		return code // whatever it means: the command has said all
 	}
+	fmt.Fprintf(s.Err, "%s: %s\n", p.name(), text)
 	if code == ExitUsage && !isConfigFault(err) {
 		fmt.Fprintf(s.Err, "Run '%s --help' for what it takes.\n", cmd.CommandPath())
 	}
@@ -149,6 +151,7 @@ changed so, 5 store unreachable, 124 timeout, 130 interrupted.`,
 		p.versionCommand(),
 		p.workerCommand(),
 	)
+	p.addCompletions(root)
 	return root
 }
 

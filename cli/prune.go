@@ -91,7 +91,7 @@ func (c *call) pruneRequests() ([]tasks.PruneRequest, error) {
 	if len(kinds) == 0 {
 		kinds = []tasks.Status{tasks.Successful, tasks.Failed, tasks.Cancelled}
 	}
-	age, err := c.days("min-age-days")
+	age, err := c.ageInDays("min-age-days")
 	if err != nil {
 		return nil, err
 	}
@@ -103,7 +103,7 @@ func (c *call) pruneRequests() ([]tasks.PruneRequest, error) {
 			return nil, usage("--older-than: %q isn't a duration such as 90s, 2h or 7d", text)
 		}
 	}
-	failedAge, err := c.days("failed-min-age-days")
+	failedAge, err := c.ageInDays("failed-min-age-days")
 	if err != nil {
 		return nil, err
 	}
@@ -121,7 +121,7 @@ func (c *call) pruneRequests() ([]tasks.PruneRequest, error) {
 // maxDays keeps ages within what a time.Duration holds.
 const maxDays = 36500
 
-func (c *call) days(flag string) (time.Duration, error) {
+func (c *call) ageInDays(flag string) (time.Duration, error) {
 	n := c.count(flag)
 	if n < 0 || n > maxDays {
 		return 0, usage("--%s %d: must be from 0 to %d", flag, n, maxDays)

@@ -2,15 +2,12 @@ package cli
 
 import (
 	"context"
-	"io"
 	"log/slog"
-	"os"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
-	"golang.org/x/term"
 
 	"github.com/sideman-go/sideman/tasks"
 )
@@ -36,11 +33,6 @@ func (c *call) workerLog(store string) *slog.Logger {
 		h = slog.NewTextHandler(c.err, options)
 	}
 	return slog.New(&taskLog{Handler: h, store: store, all: c.g.verbose})
-}
-
-func isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd()))
 }
 
 // What the worker's log calls what is told apart here.

@@ -10,8 +10,8 @@
 // # Opening
 //
 // [Open] owns its file and closes it. The file is locked: another process that
-// opens it gets an error that wraps tasks.ErrUnavailable and names the file and,
-// on Linux, the process that has it. A file of a newer format is refused, and a
+// opens it gets an error that wraps tasks.ErrUnavailable and names the file and, on
+// Linux, the process that has it, unless that one is in another container. A file of a newer format is refused, and a
 // damaged or truncated one gives tasks.ErrDamaged; neither is changed. Beside it, with
 // "-log" behind its name, is a log while it is open, and after a crash: what is in there
 // and not in the file yet is brought over by the next Open (or New), so move and copy

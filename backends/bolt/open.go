@@ -184,7 +184,7 @@ func openFile(ctx context.Context, o *Options) (db *bbolt.DB, file *os.File, err
 	case err == nil:
 		return db, file, nil
 	case errors.Is(err, errLocked), errors.Is(err, bolterrors.ErrTimeout):
-		return nil, file, fmt.Errorf("%w: %s is locked: %s has it open", tasks.ErrUnavailable, o.Path, holder(o.Path))
+		return nil, file, lockedBy(o.Path, holder(o.Path))
 	case errors.Is(err, tasks.ErrDamaged), errors.Is(err, bolterrors.ErrInvalid),
 		errors.Is(err, bolterrors.ErrVersionMismatch), errors.Is(err, bolterrors.ErrChecksum):
 		return nil, file, fmt.Errorf("%w: %s: %w", tasks.ErrDamaged, o.Path, err)
@@ -212,3 +212,26 @@ func pathFault(path string) error {
 }
 
 var errLocked = errors.New("locked")
+
+// process is one that has a file locked, as far as that can be known.
+type process struct {
+	pid     int    // 0 if it isn't known
+	command string // empty if it isn't known
+	self    bool   // it is this one
+}
+
+// lockedBy says who has the file, and what to do.
+func lockedBy(path string, p process) error {
+	if p.self {
+		return fmt.Errorf("%w: %s is locked: this process has it open already, and one backend is enough for all of it", tasks.ErrUnavailable, path)
+	}
+	who := "another process"
+	switch {
+	case p.pid > 0 && p.command != "":
+		who += fmt.Sprintf(" (pid %d, %s)", p.pid, p.command)
+	case p.pid > 0:
+		who += fmt.Sprintf(" (pid %d)", p.pid)
+	}
+	return fmt.Errorf("%w: %s is locked: %s has it open, and a file is for one process at a time: "+
+		"stop that one first, or keep the tasks in PostgreSQL or Redis, which any number can use", tasks.ErrUnavailable, path, who)
+}

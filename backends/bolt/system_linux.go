@@ -1,45 +1,10 @@
 package bolt
 
 import (
-	"bufio"
 	"errors"
-	"fmt"
 	"os"
-	"strconv"
-	"strings"
 	"syscall"
 )
-
-// holder names the process that has the file locked, as well as it can be known.
-func holder(path string) string {
-	const another = "another process"
-	info, err := os.Stat(path)
-	if err != nil {
-		return another
-	}
-	st, ok := info.Sys().(*syscall.Stat_t)
-	if !ok {
-		return another
-	}
-	locks, err := os.Open("/proc/locks")
-	if err != nil {
-		return another
-	}
-	defer locks.Close()
-	// 1: FLOCK  ADVISORY  WRITE 2517 fd:01:2363 0 EOF
-	inode := fmt.Sprintf(":%d", st.Ino)
-	for lines := bufio.NewScanner(locks); lines.Scan(); {
-		f := strings.Fields(lines.Text())
-		if len(f) < 8 || f[1] != "FLOCK" || !strings.HasSuffix(f[5], inode) || f[4] == "-1" || f[4] == "0" {
-			continue
-		}
-		if f[4] == strconv.Itoa(os.Getpid()) {
-			return "this process"
-		}
-		return another + " (pid " + f[4] + ")"
-	}
-	return another
-}
 
 // networkFS names the network or user-space file system that the path is on, or
 // returns "".

@@ -4,8 +4,6 @@ package bolt
 
 import "os"
 
-func holder(string) string { return "another process" }
-
 func networkFS(string) string { return "" }
 
 func datasync(f *os.File) error { return f.Sync() }

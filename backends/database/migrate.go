@@ -44,16 +44,44 @@ type Migrator struct {
 
 // NewMigrator returns the migrator of a schema, DefaultSchema if it is empty.
 func NewMigrator(db MigrationDB, schema string) (*Migrator, error) {
+	m, err := offline(schema)
+	if err != nil {
+		return nil, err
+	}
+	if db == nil {
+		return nil, fmt.Errorf("%w: database.NewMigrator needs a pool or a connection", tasks.ErrInvalidConfig)
+	}
+	m.db = db
+	return m, nil
+}
+
+// offline is a migrator that can only say what it would do.
+func offline(schema string) (*Migrator, error) {
 	if schema == "" {
 		schema = DefaultSchema
 	}
 	if err := checkSchema(schema); err != nil {
 		return nil, fmt.Errorf("%w: schema: %w", tasks.ErrInvalidConfig, err)
 	}
-	if db == nil {
-		return nil, fmt.Errorf("%w: database.NewMigrator needs a pool or a connection", tasks.ErrInvalidConfig)
+	return &Migrator{schema: schema}, nil
+}
+
+// Migrations returns every migration of this version of the package, in order, without
+// asking a database which it has.
+func Migrations() (all []Migration) {
+	for _, s := range steps() {
+		all = append(all, s.Migration)
 	}
-	return &Migrator{db, schema}, nil
+	return all
+}
+
+// MigrationSQL is Migrator.SQL for a schema, DefaultSchema if it is empty, without a database.
+func MigrationSQL(schema string, from, to int) (string, error) {
+	m, err := offline(schema)
+	if err != nil {
+		return "", err
+	}
+	return m.SQL(from, to)
 }
 
 // Migrator returns the migrator of the backend's schema.

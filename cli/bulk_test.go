@@ -140,7 +140,7 @@ func stopsAndGoesOn(t *testing.T, store, through string, hook func(context.Conte
 
 func TestStoreGoesAwayInABulkRetry(t *testing.T) {
 	for name, server := range map[string]struct {
-		store func(*testing.T) string
+		store func(testing.TB) string
 		port  string
 	}{
 		"database": {postgresStore, "5432"},

@@ -84,7 +84,7 @@ func onEach(t *testing.T, test func(t *testing.T, store string)) {
 	t.Run("redis", func(t *testing.T) { test(t, redisStore(t)) })
 }
 
-func boltStore(t *testing.T) string {
+func boltStore(t testing.TB) string {
 	t.Helper()
 	store := "bolt:" + filepath.Join(t.TempDir(), "tasks.db")
 	withApp(t, store, func(*tasks.App) {}) // the file is there
@@ -92,7 +92,7 @@ func boltStore(t *testing.T) string {
 }
 
 // postgresStore is a schema of the test's own, with its tables.
-func postgresStore(t *testing.T) string {
+func postgresStore(t testing.TB) string {
 	t.Helper()
 	server := testserver.URL(t, testserver.Postgres)
 	schema := "cli_" + strings.ToLower(rand.Text())
@@ -102,7 +102,7 @@ func postgresStore(t *testing.T) string {
 	return store
 }
 
-func redisStore(t *testing.T) string {
+func redisStore(t testing.TB) string {
 	t.Helper()
 	server := testserver.URL(t, testserver.Redis)
 	namespace := "cli_" + rand.Text()
@@ -110,7 +110,7 @@ func redisStore(t *testing.T) string {
 	return withQuery(t, server, "namespace", namespace)
 }
 
-func withQuery(t *testing.T, raw, name, value string) string {
+func withQuery(t testing.TB, raw, name, value string) string {
 	t.Helper()
 	u, err := url.Parse(raw)
 	if err != nil {
@@ -123,7 +123,7 @@ func withQuery(t *testing.T, raw, name, value string) string {
 }
 
 // withApp opens the store for a while, with the tasks of newApp and for any queue.
-func withApp(t *testing.T, store string, do func(app *tasks.App)) {
+func withApp(t testing.TB, store string, do func(app *tasks.App)) {
 	t.Helper()
 	cfg, err := tasks.ConfigFromURL(store)
 	if err != nil {
@@ -143,7 +143,7 @@ func withApp(t *testing.T, store string, do func(app *tasks.App)) {
 }
 
 // enqueue stores runs of a task, an argument each, and returns their ids.
-func enqueue(t *testing.T, store, task string, args []string, options ...tasks.Option) (ids []string) {
+func enqueue(t testing.TB, store, task string, args []string, options ...tasks.Option) (ids []string) {
 	t.Helper()
 	withApp(t, store, func(app *tasks.App) {
 		calls := make([]tasks.Call, len(args))
@@ -166,7 +166,7 @@ func enqueue(t *testing.T, store, task string, args []string, options ...tasks.O
 }
 
 // work runs what is due in the store.
-func work(t *testing.T, store string) {
+func work(t testing.TB, store string) {
 	t.Helper()
 	withApp(t, store, func(app *tasks.App) {
 		if err := worker.New(app, worker.Options{Batch: true}).Run(t.Context()); err != nil {

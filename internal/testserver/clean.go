@@ -51,14 +51,21 @@ func DropNamespace(t T, server, namespace string) {
 		o.ContextTimeoutEnabled = true
 		c := redis.NewClient(o)
 		defer c.Close()
-		it := c.Scan(ctx, 0, "{"+namespace+":*", 1000).Iterator()
-		for it.Next(ctx) {
-			if err := c.Unlink(ctx, it.Val()).Err(); err != nil {
-				t.Errorf("deleting %q: %v", it.Val(), err)
+		for cursor, more := uint64(0), true; more; more = cursor != 0 {
+			var keys []string
+			if keys, cursor, err = c.Scan(ctx, cursor, "{"+namespace+":*", 5000).Result(); err == nil {
+				// One command a key, since they may be in several slots.
+				_, err = c.Pipelined(ctx, func(p redis.Pipeliner) error {
+					for _, key := range keys {
+						p.Unlink(ctx, key)
+					}
+					return nil
+				})
 			}
-		}
-		if err := it.Err(); err != nil {
-			t.Errorf("deleting the namespace: %v", err)
+			if err != nil {
+				t.Errorf("deleting the namespace: %v", err)
+				return
+			}
 		}
 	})
 }

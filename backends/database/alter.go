@@ -147,7 +147,7 @@ SELECT (SELECT count(*) FROM gone), (SELECT count(*) FROM pick), (SELECT max(p.i
 // the end of the table. In: $1 the id to start behind, $2 the length.
 const sqlPruneBound = `SELECT t.id FROM @.tasks t WHERE t.id > $1::text ORDER BY t.id OFFSET $2::int8 - 1 LIMIT 1`
 
-// maxLooked bounds how many records one page of a list, or one batch of a prune, looks at.
+// maxLooked bounds how many records one batch of a prune looks at.
 const maxLooked = 50_000
 
 var errCursor = errors.New("database: PruneRequest.After isn't the Next of a Prune")
@@ -194,7 +194,7 @@ func (b *Backend) Prune(ctx context.Context, req tasks.PruneRequest) (p tasks.Pr
 		p.Next = *last
 		return p, nil
 	}
-	p.Next, err = b.bound(ctx, b.sql.pruneBound, req.After)
+	p.Next, err = b.bound(ctx, b.sql.pruneBound, req.After, maxLooked)
 	if err != nil {
 		p.Next = req.After // what was deleted is; go on from where this began
 		if p.Next == "" || p.Deleted == 0 {
@@ -211,8 +211,8 @@ func unknownIf(wrote bool, err error) error {
 	return err
 }
 
-// bound returns the id at which a walk from behind an id was cut off, or "".
-func (b *Backend) bound(ctx context.Context, query, after string) (id string, err error) {
-	err = b.read(ctx, query, []any{after, int64(maxLooked)}, func() { id = "" }, func(scan func(...any) error) error { return scan(&id) })
+// bound returns the id at which a walk of so many records from behind an id was cut off, or "".
+func (b *Backend) bound(ctx context.Context, query, after string, looked int) (id string, err error) {
+	err = b.read(ctx, query, []any{after, int64(looked)}, func() { id = "" }, func(scan func(...any) error) error { return scan(&id) })
 	return id, err
 }

@@ -81,8 +81,9 @@
 // VACUUM from cleaning up, and claims get slower by what they have to step over. NOTIFY
 // makes commits of enqueues in one database queue up behind one another, which bounds those
 // of single records at what one disk can sync; batches, and callers in one process, share
-// one. Queues counts every record: about a second for some millions. List and Prune walk the
-// primary key and look at up to 50,000 records for a page. Hooks aren't told of what is
+// one. Queues counts every record: about a second for some millions. List
+// walks the primary key for 2,000 records, and if a page isn't full then reads the table through,
+// which takes as long; Prune walks it and looks at up to 50,000 records for a batch. Hooks aren't told of what is
 // enqueued in the caller's transaction, since nothing says when it is committed.
 //
 // # Findings of Check

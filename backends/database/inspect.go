@@ -14,39 +14,67 @@ import (
 	"github.com/sideman-go/sideman/tasks"
 )
 
-// listSQL returns one page of records.
+// listSQL returns one page of records, of the first that a walk comes to.
 //
 // In: $1 the id to start behind, $2 statuses, $3 queues, $4 tasks (an empty list of
 // these is all), $5 the end of workers that the newest worker makes, or empty, $6 and $7
-// the bounds of enqueued_at and $8 that of finished_at, as text or empty, $9 how many, $10
-// how many to look at. It walks the primary key, so that a page never has what an
+// the bounds of enqueued_at and $8 that of finished_at, as text or empty, $9 whether only records
+// with errors count, $10 how many, $11 how many to look at. It walks the primary key, so that a page never has what an
 // earlier one had.
 func listSQL(newest bool) string {
 	return `SELECT <columns> FROM (
-	SELECT * FROM @.tasks t WHERE ` + walk(newest) + ` LIMIT $10::int8
+	SELECT * FROM @.tasks t WHERE ` + behind(newest) + ` ORDER BY t.id ` + direction(newest) + ` LIMIT $11::int8
 ) t
-WHERE t.status = ANY ($2::int2[])
+WHERE ` + listed + `
+LIMIT $10::int8`
+}
+
+// listRestSQL returns the same of all records. In: $1 to $10 as for listSQL.
+//
+// It's for what few records match, which a walk would look for one page of the table after the
+// other, in any order of them on the disk. So the order is by something that no index has: what is
+// left is to read the table through, with parallel workers if the server has some, and to sort what matches.
+// A statement sees one state of the table, and the ids are in order: so nothing is missed or seen twice.
+func listRestSQL(newest bool) string {
+	return `SELECT <columns> FROM @.tasks t
+WHERE ` + behind(newest) + ` AND ` + listed + `
+ORDER BY (t.id || '') COLLATE "C" ` + direction(newest) + `
+LIMIT $10::int8`
+}
+
+// listed is what a filter selects.
+const listed = `t.status = ANY ($2::int2[])
 	AND (cardinality($3::text[]) = 0 OR t.queue = ANY ($3::text[]))
 	AND (cardinality($4::text[]) = 0 OR t.task = ANY ($4::text[]))
 	AND (length($5::bytea) = 0 OR substring(t.workers FROM length(t.workers) - length($5::bytea) + 1) = $5::bytea)
 	AND ($6::text = '' OR t.enqueued_at >= $6::text::timestamptz)
 	AND ($7::text = '' OR t.enqueued_at < $7::text::timestamptz)
 	AND ($8::text = '' OR t.finished_at < $8::text::timestamptz)
-LIMIT $9::int8`
-}
+	AND (NOT $9::bool OR t.errors IS NOT NULL)`
 
 // listBoundSQL returns the id at which a walk is cut off, if it is. In: $1 the id to start
 // behind, $2 how many to look at.
 func listBoundSQL(newest bool) string {
-	return `SELECT t.id FROM @.tasks t WHERE ` + walk(newest) + ` OFFSET $2::int8 - 1 LIMIT 1`
+	return `SELECT t.id FROM @.tasks t WHERE ` + behind(newest) + ` ORDER BY t.id ` + direction(newest) + ` OFFSET $2::int8 - 1 LIMIT 1`
 }
 
-func walk(newest bool) string {
+// behind is where a page begins: behind the id $1.
+func behind(newest bool) string {
 	if newest {
-		return `($1::text = '' OR t.id < $1::text) ORDER BY t.id DESC`
+		return `($1::text = '' OR t.id < $1::text)`
 	}
-	return `t.id > $1::text ORDER BY t.id`
+	return `t.id > $1::text`
 }
+
+func direction(newest bool) string {
+	if newest {
+		return "DESC"
+	}
+	return "ASC"
+}
+
+// firstLook is how many records a list walks before it reads the table through.
+const firstLook = 2 * tasks.MaxPage
 
 // texts returns those of the names that can be in the database.
 func texts(names []string) []string {
@@ -77,18 +105,19 @@ func (b *Backend) List(ctx context.Context, req tasks.ListRequest) (page tasks.P
 	if req.Worker != "" {
 		worker = appendString(nil, req.Worker)
 	}
-	query, bound := b.sql.list, b.sql.listBound
+	query, bound, rest := b.sql.list, b.sql.listBound, b.sql.listRest
 	if req.Newest {
-		query, bound = b.sql.listNewest, b.sql.listBoundNewest
+		query, bound, rest = b.sql.listNewest, b.sql.listBoundNewest, b.sql.listRestNewest
 	}
 	size := req.PageSize()
 	var seen int
 	var last string
 	args := []any{
 		req.After, statuses, queues, names, worker, bounded(req.Since), bounded(req.Until), bounded(req.FinishedBefore),
-		int64(size + 1), int64(maxLooked),
+		req.Error != "", int64(size + 1), int64(firstLook),
 	}
-	err = b.read(ctx, query, args, func() { page, seen, last = tasks.Page{}, 0, "" }, func(scan func(...any) error) error {
+	forget := func() { page, seen, last = tasks.Page{}, 0, "" }
+	take := func(scan func(...any) error) error {
 		r := &row{}
 		if err := r.scan(scan); err != nil {
 			return err
@@ -103,14 +132,18 @@ func (b *Backend) List(ctx context.Context, req tasks.ListRequest) (page tasks.P
 			page.Records = append(page.Records, &r.rec)
 		}
 		return nil
-	})
-	if err != nil {
+	}
+	if err := b.read(ctx, query, args, forget, take); err != nil {
 		return tasks.Page{}, err
 	}
-	if page.Next == "" {
-		if page.Next, err = b.bound(ctx, bound, req.After); err != nil {
-			return tasks.Page{}, err
-		}
+	if page.Next != "" {
+		return page, nil
+	}
+	if more, err := b.bound(ctx, bound, req.After, firstLook); err != nil || more == "" {
+		return page, err
+	}
+	if err := b.scan(ctx, rest, args[:10], forget, take); err != nil {
+		return tasks.Page{}, err
 	}
 	return page, nil
 }

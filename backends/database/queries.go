@@ -27,6 +27,7 @@ type queries struct {
 	prune, forget, retainNone       string
 	pruneWhere, pruneBound          string
 	list, listNewest                string
+	listRest, listRestNewest        string
 	listBound, listBoundNewest      string
 	counts, paused, pause, resume   string
 	beat, bye, workers              string
@@ -65,6 +66,7 @@ func newQueries(schema string) *queries {
 		prune: fill(sqlPrune), forget: fill(sqlForget), retainNone: fill(sqlRetainNone),
 		pruneWhere: fill(sqlPruneWhere), pruneBound: fill(sqlPruneBound),
 		list: fill(listSQL(false)), listNewest: fill(listSQL(true)),
+		listRest: fill(listRestSQL(false)), listRestNewest: fill(listRestSQL(true)),
 		listBound: fill(listBoundSQL(false)), listBoundNewest: fill(listBoundSQL(true)),
 		counts: fill(sqlCounts), paused: fill(sqlPaused), pause: fill(sqlPause), resume: fill(sqlResume),
 		beat: fill(sqlBeat), bye: fill(sqlBye), workers: fill(sqlWorkers),

@@ -36,15 +36,18 @@ func (c *call) mayAsk() error {
 
 // ask asks a question and returns an error unless the answer is yes.
 func (c *call) ask(ctx context.Context, question string) error {
-	fmt.Fprintf(c.err, "%s [y/N] ", question)
-	answer := ""
+	_, _ = fmt.Fprintf(c.err, "%s [y/N] ", question)
+	answer, answered := "", false
 	for line, err := range lines(ctx, c.in) {
 		if err != nil {
-			fmt.Fprintln(c.err)
+			_, _ = fmt.Fprintln(c.err)
 			return fmt.Errorf("nothing was changed: %w", err)
 		}
-		answer = strings.ToLower(strings.TrimSpace(line))
+		answer, answered = strings.ToLower(strings.TrimSpace(line)), true
 		break
+	}
+	if !answered { // the end of the input, which doesn't end the line
+		_, _ = fmt.Fprintln(c.err)
 	}
 	if answer != "y" && answer != "yes" {
 		return exit(ExitFailure, errors.New("not confirmed: nothing was changed"))

@@ -235,7 +235,7 @@ func (r *report) faulty(err error) {
 	if e, ok := err.(*tasks.Error); ok && e.Op == "open" { //nolint:errorlint // this very one; those inside are the faults
 		err = e.Err
 	}
-	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // this very one
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		for _, fault := range joined.Unwrap() {
 			r.faulty(fault)
 		}

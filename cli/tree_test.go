@@ -126,7 +126,7 @@ func FuzzFile(f *testing.F) {
 	})
 }
 
-// value is what JSON says, with numbers as floats.
+// value is what JSON says, with numbers, also those in texts, as floats.
 func value(t *testing.T, data []byte) (v any) {
 	t.Helper()
 	dec := json.NewDecoder(bytes.NewReader(data))
@@ -146,6 +146,12 @@ func floats(t *testing.T, v any) any {
 			t.Skip("no float: ", v) // in YAML it's a text
 		}
 		return f
+	case string: // of YAML, which takes 0e0 for a text; as a setting it's the same
+		if n := json.Number(v); json.Valid([]byte(v)) {
+			if f, err := n.Float64(); err == nil {
+				return f
+			}
+		}
 	case map[string]any:
 		for k := range v {
 			v[k] = floats(t, v[k])

@@ -247,7 +247,7 @@ func (b *benchmark) clean(ctx context.Context) error {
 			err = b.admin.Resume(clean, queue)
 		}
 		if err != nil {
-			return fmt.Errorf("what was stored isn't deleted: delete the tasks of the queue %s by hand: %w", queue, err)
+			return fmt.Errorf("what was stored isn't deleted; do it by hand, with tasks delete --queue %s --all-matching and queues resume %s: %w", queue, queue, err)
 		}
 		b.queues = b.queues[1:]
 	}

@@ -51,19 +51,19 @@ func (m *benchMeter) at(done int) {
 	}
 	m.drawn = now
 	full := min(done, m.total) * benchBar / m.total
-	fmt.Fprintf(m.w, "\r\x1b[K%s [%s%s] %s of %s", m.what, strings.Repeat("#", full), strings.Repeat(".", benchBar-full),
+	_, _ = fmt.Fprintf(m.w, "\r\x1b[K%s [%s%s] %s of %s", m.what, strings.Repeat("#", full), strings.Repeat(".", benchBar-full),
 		number(int64(done)), number(int64(m.total)))
 }
 
 // end takes the bar away.
 func (m *benchMeter) end() {
 	if m.w != nil {
-		fmt.Fprint(m.w, "\r\x1b[K")
+		_, _ = fmt.Fprint(m.w, "\r\x1b[K")
 	}
 }
 
 // errDeclined ends a command that was asked about and wasn't wanted.
-var errDeclined = errors.New("nothing was done") //nolint:gochecknoglobals // a sentinel
+var errDeclined = errors.New("nothing was done")
 
 // askFirst asks the user on the terminal, and returns nil only for a yes, or without asking if
 // there is --yes. Where nobody can be asked that is an error.
@@ -75,7 +75,7 @@ func (c *call) askFirst(ctx context.Context, question string) error {
 	if !ok || !term.IsTerminal(int(in.Fd())) {
 		return usage("%s Say --yes: standard input is no terminal, so nobody can be asked", question)
 	}
-	fmt.Fprintf(c.err, "%s [y/N] ", question)
+	_, _ = fmt.Fprintf(c.err, "%s [y/N] ", question)
 	answer := make(chan string, 1)
 	go func() { // a read can't be interrupted; the process ends soon if it is
 		line, _ := bufio.NewReader(in).ReadString('\n')
@@ -89,7 +89,7 @@ func (c *call) askFirst(ctx context.Context, question string) error {
 		}
 		return exit(ExitFailure, errDeclined)
 	case <-ctx.Done():
-		fmt.Fprintln(c.err)
+		_, _ = fmt.Fprintln(c.err)
 		return context.Cause(ctx)
 	}
 }

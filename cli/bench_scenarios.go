@@ -31,6 +31,7 @@ type scenario struct {
 
 func scenarios() []scenario {
 	all := func(b *benchmark) int { return b.n }
+	picked := func(b *benchmark) int { return min(b.n, benchPickups) }
 	enqueue := func(goroutines, batch int) func(context.Context, *benchmark) (BenchDoc, error) {
 		return func(ctx context.Context, b *benchmark) (BenchDoc, error) { return b.enqueue(ctx, goroutines, batch) }
 	}
@@ -39,8 +40,7 @@ func scenarios() []scenario {
 		{"enqueue-16", false, all, enqueue(16, 1)},
 		{"enqueue-batch", false, all, enqueue(1, benchBatch)},
 		{"drain", true, all, func(ctx context.Context, b *benchmark) (BenchDoc, error) { return b.drain(ctx) }},
-		{"pickup", true, func(b *benchmark) int { return min(b.n, benchPickups) },
-			func(ctx context.Context, b *benchmark) (BenchDoc, error) { return b.pickup(ctx) }},
+		{"pickup", true, picked, func(ctx context.Context, b *benchmark) (BenchDoc, error) { return b.pickup(ctx) }},
 		{"get", false, all, func(ctx context.Context, b *benchmark) (BenchDoc, error) { return b.get(ctx) }},
 		{"list", false, all, func(ctx context.Context, b *benchmark) (BenchDoc, error) { return b.list(ctx) }},
 	}
@@ -219,7 +219,7 @@ func (b *benchmark) pickup(ctx context.Context) (BenchDoc, error) {
 	defer func() {
 		if over != nil {
 			w.Stop()
-			<-over
+			_ = <-over // an error has been returned, or it's about what isn't measured any more
 		}
 	}()
 	task := b.task.Using(tasks.Queue(queue))

@@ -225,10 +225,10 @@ func (c *call) openEach(ctx context.Context, r *report, cfg tasks.Config, from o
 
 // faulty adds the faults in definitions that keep an App from being opened.
 func (r *report) faulty(err error) {
-	if e, ok := err.(*tasks.Error); ok && e.Op == "open" { //nolint:errorlint // this very one; those inside are the faults
-		err = e.Err
+	if e, ok := errors.AsType[*tasks.Error](err); ok && e.Op == "open" {
+		err = e.Err // the outermost: the faults are in there
 	}
-	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // this very one
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		for _, fault := range joined.Unwrap() {
 			r.faulty(fault)
 		}

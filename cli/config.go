@@ -9,7 +9,6 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
-
 )
 
 // SettingDoc is one setting, as config show has it.
@@ -114,8 +113,13 @@ func redactURL(raw string) string {
 	if err != nil {
 		return redacted
 	}
+	if u.Scheme != "bolt" && strings.Contains(u.Opaque, "@") {
+		return redacted // user:password@host without a scheme, which makes the user one
+	}
 	if _, ok := u.User.Password(); ok {
 		u.User = url.UserPassword(u.User.Username(), redacted)
+	} else if u.User != nil && strings.HasPrefix(u.Scheme, "redis") {
+		u.User = url.User(redacted) // most likely a password that has lost its colon
 	}
 	q := u.Query()
 	changed := false
@@ -169,4 +173,3 @@ func redactValue(v any) any {
 	}
 	return v
 }
-

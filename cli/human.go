@@ -161,5 +161,8 @@ func parseSpan(s string) (time.Duration, error) {
 		return d, nil
 	}
 	more, err := time.ParseDuration(rest)
+	if err == nil && more < 0 {
+		err = fmt.Errorf("%q isn't a duration", s)
+	}
 	return d + more, err
 }

@@ -51,7 +51,7 @@ func (p *Program) writeManual(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return fmt.Errorf("the manual: %w", err)
 	}
-	fmt.Fprintf(cmd.ErrOrStderr(), "Wrote the manual to %s.\n", dir)
+	_, _ = fmt.Fprintf(cmd.ErrOrStderr(), "Wrote the manual to %s.\n", dir)
 	return nil
 }
 

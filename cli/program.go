@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"runtime/debug"
 
+	"github.com/redis/go-redis/v9/logging"
 	"github.com/spf13/cobra"
 
 	"github.com/sideman-go/sideman/backends"
@@ -54,6 +55,7 @@ func Command(app *tasks.App) *cobra.Command {
 
 // Main runs the command in os.Args and exits with its code. It doesn't return.
 func (p *Program) Main() {
+	logging.Disable() // go-redis writes its own lines to standard error, beside the errors that it returns
 	os.Exit(p.Run(context.Background(), os.Args[1:], Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}))
 }
 

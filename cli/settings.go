@@ -197,6 +197,9 @@ func known(at *cobra.Command) (names []string) {
 
 // setFlag sets a flag from a file, or only tries whether it could be.
 func setFlag(f *pflag.Flag, n *node, try bool) error {
+	if isMap(f) && try { // what is set of a map stays in it
+		f = emptyMap(f)
+	}
 	old := f.Value.String()
 	list, isList := f.Value.(pflag.SliceValue)
 	var before []string
@@ -212,6 +215,20 @@ func setFlag(f *pflag.Flag, n *node, try bool) error {
 		}
 	}
 	return err
+}
+
+// emptyMap returns another flag of the same type.
+func emptyMap(f *pflag.Flag) *pflag.Flag {
+	set := pflag.NewFlagSet("", pflag.ContinueOnError)
+	switch f.Value.Type() {
+	case "stringToInt":
+		set.StringToInt(f.Name, nil, "")
+	case "stringToInt64":
+		set.StringToInt64(f.Name, nil, "")
+	default:
+		set.StringToString(f.Name, nil, "")
+	}
+	return set.Lookup(f.Name)
 }
 
 func isMap(f *pflag.Flag) bool { return strings.HasPrefix(f.Value.Type(), "stringTo") }

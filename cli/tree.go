@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
 )
@@ -237,8 +238,15 @@ func (p *jsonParser) members(n *node) error {
 // parseYAML parses a file of YAML, of one document, without anchors.
 func (f *file) parseYAML(data []byte) error {
 	parsed, err := parser.ParseBytes(data, 0)
+	if fault, ok := errors.AsType[yaml.Error](err); ok {
+		line := 1
+		if tok := fault.GetToken(); tok != nil && tok.Position != nil {
+			line = tok.Position.Line
+		}
+		return f.fault(line, "%s", fault.GetMessage()) // and not its text, which shows the lines around, with secrets
+	}
 	if err != nil {
-		return fmt.Errorf("%s: %w", f.path, err) // it shows the lines
+		return fmt.Errorf("%s can't be read as YAML", f.path) // why might show them too
 	}
 	docs := parsed.Docs
 	if len(docs) > 1 {

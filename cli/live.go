@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"time"
 
@@ -17,7 +18,7 @@ import (
 // interrupt or the end of --timeout is how it ends well.
 func (c *call) watchStats(ctx context.Context, interval time.Duration, count int) error {
 	var screen *live
-	if c.out.people() && c.out.file != nil && c.out.terminal {
+	if c.out.people() && c.out.file != nil && c.out.terminal && os.Getenv("TERM") != "dumb" {
 		screen = &live{p: c.out}
 		defer screen.end()
 	}

@@ -43,9 +43,15 @@ func statsColumns(rates bool) []statsColumn {
 	}
 	all := []statsColumn{
 		{column[QueueStatsDoc]{
-			head: "QUEUE", cell: func(q QueueStatsDoc) string { return short(q.Queue, 32) },
+			head: "QUEUE",
+			cell: func(q QueueStatsDoc) string {
+				if isTotal(q) {
+					return "total"
+				}
+				return short(q.Queue, 32)
+			},
 			paint: func(q QueueStatsDoc) style {
-				if q.Queue == totalName {
+				if isTotal(q) {
 					return bold
 				}
 				return plain
@@ -102,14 +108,12 @@ func statsColumns(rates bool) []statsColumn {
 	)
 }
 
-// totalName is in the line of sums, in the place of a queue's name. No queue has one with a line
-// around it.
-const totalName = "— total —"
+// isTotal: it's the line of sums, which has no name.
+func isTotal(q QueueStatsDoc) bool { return q.Queue == "" }
 
 func statsNote(q QueueStatsDoc) string {
 	switch {
-	case q.Queue == totalName:
-		return ""
+	case isTotal(q):
 	case q.Paused:
 		return "paused"
 	case q.Workers == 0 && q.Ready > 0:
@@ -161,10 +165,8 @@ func (c *call) statsLines(doc StatsDoc, most int) []string {
 		rows = rows[:most]
 		slices.SortFunc(rows, func(a, b QueueStatsDoc) int { return strings.Compare(a.Queue, b.Queue) })
 	}
-	total := *doc.Total
-	total.Queue = totalName
-	rows = append(rows, total)
-	columns := statsColumns(total.EnqueuedPerSecond != nil)
+	rows = append(rows, *doc.Total)
+	columns := statsColumns(c.bool("watch"))
 	var lines []string
 	for rank := 9; rank >= 0; rank-- {
 		columns = slices.DeleteFunc(columns, func(col statsColumn) bool { return col.rank > rank })

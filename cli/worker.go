@@ -38,6 +38,7 @@ and errors, --verbose adds the starts of tasks.`,
 	f.StringSlice("exclude", nil, "with all queues: but not on those by these `NAMES`")
 	f.String("order", worker.OrderPriority, "the `ORDER` between queues: priority, as if they were one; strict, as they are listed; or weighted")
 	f.StringToInt("weights", nil, "with --order weighted: `QUEUE=N`,…, how often each comes first; 1 if it isn't named")
+	f.Lookup("weights").DefValue = "" // instead of []
 	f.IntP("concurrency", "c", worker.DefaultConcurrency, "run at most so many tasks at a time")
 	f.Int("look-ahead", 0, "claim at most so many tasks ahead; 0: 4 times the concurrency, 2000 at least; negative: none")
 	f.Duration("lease", worker.DefaultLease, "for how long a task is this worker's if it dies; it renews leases while it lives")
@@ -50,7 +51,7 @@ and errors, --verbose adds the starts of tasks.`,
 	for _, status := range []string{"successful", "failed", "cancelled"} {
 		addDays(f, "retain-"+status, "keep "+status+" tasks for this `TIME`, as 36h, 7d or forever; default: as the store is configured")
 	}
-	f.Duration("startup-delay", 0, "wait before the start, so that many workers don't begin at once; default: a random time up to 1s")
+	f.Duration("startup-delay", 0, "wait for this `TIME` before the start, so that many workers don't begin at once; default: a random time up to 1s")
 	f.Bool("no-startup-delay", false, "don't")
 	f.Bool("reload", false, "start again when the program was rebuilt")
 	cmd.AddCommand(p.workerListCommand())
@@ -80,7 +81,7 @@ func runWorker(ctx context.Context, c *call, _ []string) error {
 		log.Warn("--reload does nothing together with --batch")
 		reload = false
 	}
-	app, err := c.begin(ctx, delay)
+	app, err := c.begin(ctx, delay, log)
 	if app == nil {
 		return err
 	}
@@ -102,7 +103,7 @@ func runWorker(ctx context.Context, c *call, _ []string) error {
 
 // begin opens the store and waits. Without an App and an error a signal came while there was
 // nothing to stop yet.
-func (c *call) begin(ctx context.Context, delay time.Duration) (*tasks.App, error) {
+func (c *call) begin(ctx context.Context, delay time.Duration, log *slog.Logger) (*tasks.App, error) {
 	tune, err := c.retention()
 	if err != nil {
 		return nil, err
@@ -116,8 +117,11 @@ func (c *call) begin(ctx context.Context, delay time.Duration) (*tasks.App, erro
 		}
 		return nil, err
 	}
+	if delay > 0 {
+		log.Debug("Waiting before the start", "delay", delay)
+	}
 	if pause(ctx, delay) != nil {
-		c.say("It was told to stop before it began.")
+		log.Info("Told to stop before the start")
 		return nil, nil //nolint:nilnil // as the comment says
 	}
 	return app, nil

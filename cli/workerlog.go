@@ -153,7 +153,7 @@ func (h *screenLog) stop(r slog.Record) {
 	ran := count("claimed") - count("released")
 	parts := []string{
 		"ran " + number(ran), number(count("succeeded")) + " succeeded",
-		number(count("failed")) + " failed", number(count("retried")) + " to be retried",
+		number(count("failed")) + " failed", number(count("retried")) + " retried",
 	}
 	for _, name := range []string{"snoozed", "cancelled", "released", "lost_leases", "abandoned", "settle_errors"} {
 		if n := count(name); n > 0 {

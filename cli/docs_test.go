@@ -52,7 +52,26 @@ func documents() map[string]any {
 		"finding":           FindingDoc{"tasks.W001", tasks.LevelWarning, "default", "a message", "a hint"},
 		"finding_bare":      FindingDoc{ID: "tasks.E001", Level: tasks.LevelError, Message: "a message"},
 		"bench":             BenchDoc{"enqueue-16", 16, 10_000, 10_000, 0.654321, 15283.1, 0.987, 4.321},
-		"bench_drain":       BenchDoc{Scenario: "drain", Concurrency: 50, Operations: 10_000, Tasks: 10_000, Seconds: 0.5, TasksPerSecond: 20_000},
+		"totals":            TotalsDoc{Matched: 12, Changed: 10, Skipped: 2, DryRun: true},
+		"change":            ChangeDoc{ID: "x", Status: tasks.Ready, Changed: true},
+		"change_missing":    newChangeDoc("x", tasks.Altered{Err: tasks.ErrResultNotFound}),
+		"queue": newQueueDoc(tasks.QueueInfo{
+			Name: "mail/é.%*", Paused: true, Counts: map[tasks.Status]int64{tasks.Ready: 3, tasks.Failed: 1},
+			OldestDue: 90 * time.Second, Waiting: map[string]int64{"send": 2, "greet": 1},
+		}),
+		"queue_bare": newQueueDoc(tasks.QueueInfo{Name: "q"}),
+		"pause":      PauseDoc{"mail", true},
+		"worker": newWorkerDoc(tasks.WorkerInfo{
+			ID: "w1", Host: "h", PID: 7, Queues: []string{"*"}, Exclude: []string{"mail"}, Concurrency: 50, StartedAt: at, Interval: time.Second,
+			Running: 2, RunningIDs: []string{"a", "b"}, Stopping: true, BeatAt: at.Add(time.Minute), Age: 1500 * time.Millisecond,
+		}),
+		"stats": StatsDoc{
+			At:     stamp(at),
+			Queues: []QueueStatsDoc{{Queue: "mail", Paused: true, Ready: 3, OldestSeconds: 1.5, Workers: 1, EnqueuedPerSecond: new(2.5), FinishedPerSecond: new(0.0), FailedPerSecond: new(0.0)}},
+			Total:  &QueueStatsDoc{Ready: 3, OldestSeconds: 1.5, Workers: 1},
+		},
+		"stats_away":  StatsDoc{At: stamp(at), Error: "the store is away"},
+		"bench_drain": BenchDoc{Scenario: "drain", Concurrency: 50, Operations: 10_000, Tasks: 10_000, Seconds: 0.5, TasksPerSecond: 20_000},
 	}
 }
 
@@ -120,7 +139,7 @@ func TestDocsOfAllTypes(t *testing.T) {
 			shown[typ.Name()] = true
 			for f := range typ.NumField() {
 				field := typ.Field(f)
-				if name, _, _ := strings.Cut(field.Tag.Get("json"), ","); !field.Anonymous && (name == "" || name != strings.ToLower(name)) {
+				if name, _, _ := strings.Cut(field.Tag.Get("json"), ","); field.IsExported() && !field.Anonymous && (name == "" || name != strings.ToLower(name)) {
 					t.Errorf("%s.%s has the JSON name %q", typ.Name(), field.Name, name)
 				}
 				look(field.Type)

@@ -54,9 +54,8 @@ type QueueDoc struct {
 	Successful int64 `json:"successful"`
 	Failed     int64 `json:"failed"`
 	Cancelled  int64 `json:"cancelled"`
-	// OldestDue is for how long the task has been due that is due longest, as "1m30s"; absent
-	// if none is.
-	OldestDue string `json:"oldest_due,omitempty"`
+	// OldestSeconds is for how long the task has been due that is due longest; 0 if none is.
+	OldestSeconds float64 `json:"oldest_seconds"`
 	// Waiting has how many are READY by task.
 	Waiting map[string]int64 `json:"waiting"`
 }
@@ -65,10 +64,7 @@ func newQueueDoc(q tasks.QueueInfo) QueueDoc {
 	doc := QueueDoc{
 		Name: q.Name, Paused: q.Paused, Waiting: q.Waiting,
 		Ready: q.Counts[tasks.Ready], Running: q.Counts[tasks.Running], Successful: q.Counts[tasks.Successful],
-		Failed: q.Counts[tasks.Failed], Cancelled: q.Counts[tasks.Cancelled],
-	}
-	if q.OldestDue > 0 {
-		doc.OldestDue = q.OldestDue.String()
+		Failed: q.Counts[tasks.Failed], Cancelled: q.Counts[tasks.Cancelled], OldestSeconds: q.OldestDue.Seconds(),
 	}
 	if doc.Waiting == nil {
 		doc.Waiting = map[string]int64{}

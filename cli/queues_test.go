@@ -37,11 +37,11 @@ func TestQueues(t *testing.T) {
 			t.Errorf("exit code %d: %s%s", r.code, r.out, r.err)
 		}
 		got := queues(t, store)
-		if got[odd].OldestDue == "" || got["later"].OldestDue != "" {
-			t.Errorf("oldest due: got %q and %q, want the first only", got[odd].OldestDue, got["later"].OldestDue)
+		if got[odd].OldestSeconds <= 0 || got["later"].OldestSeconds != 0 {
+			t.Errorf("oldest: got %v and %v seconds, want the first only", got[odd].OldestSeconds, got["later"].OldestSeconds)
 		}
 		doc := got[odd]
-		doc.OldestDue = ""
+		doc.OldestSeconds = 0
 		if want := (cli.QueueDoc{Name: odd, Paused: true, Ready: 3, Successful: 2, Failed: 1, Cancelled: 1, Waiting: map[string]int64{"greet": 2, "tick": 1}}); !reflect.DeepEqual(doc, want) {
 			t.Errorf("got %+v, want %+v", doc, want)
 		}

@@ -204,4 +204,3 @@ func exactly(n int, what string) cobra.PositionalArgs {
 }
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
-

@@ -5,6 +5,7 @@ import (
 	"context"
 	"os"
 	"os/signal"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -167,6 +168,9 @@ func TestStoreGoesAwayInABulkRetry(t *testing.T) {
 }
 
 func TestInterruptEndsABulkRetry(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("NOT TESTED: Windows has no signals to send")
+	}
 	onEach(t, func(t *testing.T, store string) {
 		r := stopsAndGoesOn(t, store, store, func(ctx context.Context) error {
 			self, err := os.FindProcess(os.Getpid())

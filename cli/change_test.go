@@ -54,7 +54,8 @@ func TestChangesByID(t *testing.T) {
 			want []cli.ChangeDoc
 		}{
 			{
-				[]string{"retry", ready, failed, unknown, successful}, cli.ExitNotFound,
+				[]string{"retry", ready, failed, unknown, successful},
+				cli.ExitNotFound,
 				[]cli.ChangeDoc{{ID: ready, Status: tasks.Ready, Error: "is READY"}, {ID: failed, Status: tasks.Ready, Changed: true}, {ID: unknown, Error: "not found"}, {ID: successful, Status: tasks.Successful, Error: "is SUCCESSFUL"}},
 			},
 			{[]string{"retry", successful}, cli.ExitConflict, []cli.ChangeDoc{{ID: successful, Status: tasks.Successful, Error: "is SUCCESSFUL"}}},

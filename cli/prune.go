@@ -24,7 +24,7 @@ Workers delete by themselves what has outlived its retention, so this is for del
 	f := cmd.Flags()
 	f.StringSlice("queue", []string{tasks.DefaultQueue}, "of these `QUEUES`; '*': of all")
 	f.Int("min-age-days", 14, "those that finished at least so many `DAYS` ago")
-	f.Int("failed-min-age-days", 0, "the same for FAILED ones; default: as for the others")
+	f.Int("failed-min-age-days", 0, "the same `DAYS` for FAILED ones; default: as for the others")
 	f.String("older-than", "", "those that finished at least this `DURATION` ago, instead of --min-age-days: 90s, 2h, 7d")
 	f.StringSlice("status", nil, "only these `STATUSES`: successful, failed, cancelled")
 	f.Bool("dry-run", false, "only count")

@@ -48,7 +48,7 @@ func TestPrune(t *testing.T) {
 			{"--older-than 0s --queue *", 2},
 		} {
 			args := []string{"prune"}
-			for _, arg := range strings.Fields(strings.ReplaceAll(tt.args, odd, "ODD")) {
+			for arg := range strings.FieldsSeq(strings.ReplaceAll(tt.args, odd, "ODD")) {
 				args = append(args, strings.ReplaceAll(arg, "ODD", odd))
 			}
 			want := cli.TotalsDoc{Matched: tt.want, Changed: tt.want, DryRun: strings.Contains(tt.args, "--dry-run")}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"io"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -152,4 +153,15 @@ func TestProgressAtATerminal(t *testing.T) {
 	if strings.Contains(shown, "Deleting") {
 		t.Errorf("quiet, and a bar:\n%s", shown)
 	}
+}
+
+// A pipe that somebody reads isn't replaced by a file.
+func TestExportSparesAPipe(t *testing.T) {
+	store := boltStore(t)
+	dir := t.TempDir()
+	if err := syscall.Mkfifo(filepath.Join(dir, "fifo"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	fails(t, store, cli.ExitUsage, []string{"plain file"}, "tasks", "export", "--file", filepath.Join(dir, "fifo"))
+	only(t, dir, "fifo")
 }

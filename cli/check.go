@@ -90,7 +90,7 @@ func check(ctx context.Context, c *call, _ []string) error {
 		c.sayLast("No problems were found.")
 		return nil
 	}
-	c.sayLast("Found %s and %s.", plural(errs, "error"), plural(warnings, "warning"))
+	c.sayLast("Found %s and %s.", countOf(errs, "error"), countOf(warnings, "warning"))
 	switch {
 	case fail == "never":
 		return nil
@@ -102,7 +102,8 @@ func check(ctx context.Context, c *call, _ []string) error {
 	return nil
 }
 
-func plural(n int, what string) string {
+// countOf is a number of things: "1 task", "2 tasks".
+func countOf(n int, what string) string {
 	if n == 1 {
 		return "1 " + what
 	}

@@ -137,9 +137,9 @@ func (c *call) checkLoad(ctx context.Context, r *report, app *tasks.App, alias s
 	r.found = append(r.found, slices.Concat(
 		limits.oldest.check(l.oldest.Seconds(), alias, fmt.Sprintf("a task in queue %q has been due for %s", l.oldestQueue, span(l.oldest)),
 			"start more workers for the queue, or see what holds them up"),
-		limits.ready.check(float64(l.ready), alias, plural(int(l.ready), "task")+" ready", "start more workers"),
-		limits.failed.check(float64(l.failed), alias, plural(int(l.failed), "task")+" failed", "tasks list --status failed shows them; retry or delete them"),
-		limits.workers.check(float64(l.workers), alias, plural(l.workers, "worker")+" alive", "start workers"),
+		limits.ready.check(float64(l.ready), alias, countOf(int(l.ready), "task")+" ready", "start more workers"),
+		limits.failed.check(float64(l.failed), alias, countOf(int(l.failed), "task")+" failed", "tasks list --status failed shows them; retry or delete them"),
+		limits.workers.check(float64(l.workers), alias, countOf(l.workers, "worker")+" alive", "start workers"),
 	)...)
 }
 

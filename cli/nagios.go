@@ -66,7 +66,7 @@ func nagiosLoad(loads []load) string {
 	}
 	var parts []string
 	for _, l := range loads {
-		s := fmt.Sprintf("%d ready, %d running, %d failed, %s", l.ready, l.running, l.failed, plural(l.workers, "worker"))
+		s := fmt.Sprintf("%d ready, %d running, %d failed, %s", l.ready, l.running, l.failed, countOf(l.workers, "worker"))
 		if l.oldest > 0 {
 			s += ", the oldest due for " + span(l.oldest)
 		}

@@ -208,7 +208,7 @@ func (b *benchmark) drain(ctx context.Context) (BenchDoc, error) {
 
 // pickup measures one task at a time, from before its enqueue until a worker that had nothing to do has
 // begun it.
-func (b *benchmark) pickup(ctx context.Context) (BenchDoc, error) {
+func (b *benchmark) pickup(ctx context.Context) (doc BenchDoc, err error) {
 	queue, err := b.queue(ctx, "pickup", false)
 	if err != nil {
 		return BenchDoc{}, err
@@ -219,7 +219,7 @@ func (b *benchmark) pickup(ctx context.Context) (BenchDoc, error) {
 	defer func() {
 		if over != nil {
 			w.Stop()
-			_ = <-over // an error has been returned, or it's about what isn't measured any more
+			err = errors.Join(err, <-over)
 		}
 	}()
 	task := b.task.Using(tasks.Queue(queue))
@@ -250,7 +250,7 @@ func (b *benchmark) pickup(ctx context.Context) (BenchDoc, error) {
 			return t.doc(1, done), err
 		}
 	}
-	doc := t.doc(1, done)
+	doc = t.doc(1, done)
 	doc.TasksPerSecond = 0 // there was idling in between
 	return doc, nil
 }

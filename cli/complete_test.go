@@ -90,7 +90,7 @@ func TestCompleteFromTheStore(t *testing.T) {
 
 // A server that doesn't answer doesn't keep the shell waiting.
 func TestCompleteInTime(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}

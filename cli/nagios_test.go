@@ -54,7 +54,7 @@ func TestNagios(t *testing.T) {
 			}
 			_, data, _ := strings.Cut(line, " | ")
 			labels := 0
-			for _, one := range strings.Fields(data) {
+			for one := range strings.FieldsSeq(data) {
 				labels++
 				if !perf.MatchString(one) {
 					t.Errorf("%s: %q isn't performance data", tt.args, one)

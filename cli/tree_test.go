@@ -188,12 +188,31 @@ func valid(t *testing.T, n *node) {
 // changes nothing.
 func TestSetFlag(t *testing.T) {
 	for _, tt := range []struct{ flag, json, want string }{
-		{"text", `"a b"`, "a b"}, {"text", `12`, "12"}, {"text", `true`, "true"}, {"text", `["a"]`, "!"}, {"text", `null`, "!"}, {"text", `{}`, "!"},
-		{"list", `["x", "y,z", 3]`, `[x,"y,z",3]`}, {"list", `"x,y"`, "[x,y]"}, {"list", `[]`, "[]"}, {"list", `[["x"]]`, "!"}, {"list", `{"a": 1}`, "!"},
-		{"map", `{"a": 1}`, "[a=1]"}, {"map", `"a=2"`, "[a=2]"}, {"map", `{"a": "x"}`, "!"}, {"map", `{"a": []}`, "!"}, {"map", `[1]`, "!"},
-		{"time", `"90s"`, "1m30s"}, {"time", `"90"`, "!"}, {"time", `90`, "!"},
-		{"count", `3`, "3"}, {"count", `"3"`, "3"}, {"count", `3.5`, "!"},
-		{"on", `true`, "true"}, {"on", `"true"`, "true"}, {"on", `"perhaps"`, "!"},
+		{"text", `"a b"`, "a b"},
+		{"text", `12`, "12"},
+		{"text", `true`, "true"},
+		{"text", `["a"]`, "!"},
+		{"text", `null`, "!"},
+		{"text", `{}`, "!"},
+		{"list", `["x", "y,z", 3]`, `[x,"y,z",3]`},
+		{"list", `"x,y"`, "[x,y]"},
+		{"list", `[]`, "[]"},
+		{"list", `[["x"]]`, "!"},
+		{"list", `{"a": 1}`, "!"},
+		{"map", `{"a": 1}`, "[a=1]"},
+		{"map", `"a=2"`, "[a=2]"},
+		{"map", `{"a": "x"}`, "!"},
+		{"map", `{"a": []}`, "!"},
+		{"map", `[1]`, "!"},
+		{"time", `"90s"`, "1m30s"},
+		{"time", `"90"`, "!"},
+		{"time", `90`, "!"},
+		{"count", `3`, "3"},
+		{"count", `"3"`, "3"},
+		{"count", `3.5`, "!"},
+		{"on", `true`, "true"},
+		{"on", `"true"`, "true"},
+		{"on", `"perhaps"`, "!"},
 	} {
 		for _, try := range []bool{false, true} {
 			set := pflag.NewFlagSet("", pflag.ContinueOnError)

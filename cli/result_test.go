@@ -3,6 +3,7 @@ package cli_test
 import (
 	"encoding/json"
 	"net"
+	"os"
 	"strings"
 	"testing"
 
@@ -102,5 +103,16 @@ func TestResultDeleted(t *testing.T) {
 		if got := w.ends(cli.ExitNotFound); !strings.Contains(got.err, "it was there before") {
 			t.Errorf("said %s", got.err)
 		}
+	})
+}
+
+// An interrupt ends the waiting and tells the id.
+func TestWaitInterrupted(t *testing.T) {
+	onEach(t, func(t *testing.T, store string) {
+		w := start(t, "", "enqueue", "tick", "--id", "mine", "--in", "1h", "--wait", "--url", store)
+		w.await("Enqueued mine")
+		w.signal(os.Interrupt)
+		w.await("task mine is still READY")
+		w.ends(cli.ExitInterrupted)
 	})
 }

@@ -229,7 +229,9 @@ func (h *screenLog) other(r slog.Record) {
 	h.p.line("%s", strings.Join(parts, " "))
 }
 
-func (h *screenLog) clock(r slog.Record) string { return h.p.paint(faint, r.Time.Format(time.TimeOnly)) }
+func (h *screenLog) clock(r slog.Record) string {
+	return h.p.paint(faint, r.Time.Format(time.TimeOnly))
+}
 
 // pad fills a text up to a width.
 func pad(s string, width int) string {

@@ -15,8 +15,8 @@ import (
 	"github.com/sideman-go/sideman/tasks"
 )
 
-// terminal is a pseudo-terminal: what is written to tty is read from screen.
-type terminal struct {
+// display is a pseudo-terminal: what is written to tty is read from screen.
+type display struct {
 	t           *testing.T
 	screen, tty *os.File
 	mu          sync.Mutex
@@ -36,22 +36,10 @@ func control(t *testing.T, f *os.File, request uintptr, arg unsafe.Pointer) {
 	}
 }
 
-func newTerminal(t *testing.T, width, height uint16) *terminal {
+func newDisplay(t *testing.T, width, height uint16) *display {
 	t.Helper()
-	screen, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
-	if err != nil {
-		t.Skipf("there are no pseudo-terminals: %v", err)
-	}
-	t.Cleanup(func() { screen.Close() })
-	var n, unlock uint32
-	control(t, screen, syscall.TIOCGPTN, unsafe.Pointer(&n))
-	control(t, screen, syscall.TIOCSPTLCK, unsafe.Pointer(&unlock))
-	tty, err := os.OpenFile("/dev/pts/"+strconv.Itoa(int(n)), os.O_RDWR|syscall.O_NOCTTY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { tty.Close() })
-	term := &terminal{t: t, screen: screen, tty: tty, more: make(chan bool, 1)}
+	screen, tty := openTerminal(t)
+	term := &display{t: t, screen: screen, tty: tty, more: make(chan bool, 1)}
 	term.resize(width, height)
 	go func() {
 		for buf := make([]byte, 4096); ; {
@@ -71,13 +59,13 @@ func newTerminal(t *testing.T, width, height uint16) *terminal {
 	return term
 }
 
-func (term *terminal) resize(width, height uint16) {
+func (term *display) resize(width, height uint16) {
 	term.t.Helper()
 	control(term.t, term.tty, syscall.TIOCSWINSZ, unsafe.Pointer(&[4]uint16{height, width, 0, 0}))
 }
 
 // await returns all that is on the screen once that has so many of a text.
-func (term *terminal) await(n int, text string) string {
+func (term *display) await(n int, text string) string {
 	term.t.Helper()
 	limit := time.After(20 * time.Second)
 	for {
@@ -100,7 +88,7 @@ func (term *terminal) await(n int, text string) string {
 func TestStatsLive(t *testing.T) {
 	onEach(t, func(t *testing.T, store string) {
 		enqueue(t, store, "tick", []string{""})
-		term := newTerminal(t, 120, 40)
+		term := newDisplay(t, 120, 40)
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan int)
 		t.Setenv("TERM", "xterm")
@@ -140,7 +128,7 @@ func TestStatsLiveManyQueues(t *testing.T) {
 		}
 		enqueue(t, store, "tick", args, tasks.Queue("q"+strconv.Itoa(i)))
 	}
-	term := newTerminal(t, 100, 14)
+	term := newDisplay(t, 100, 14)
 	code := (&cli.Program{App: newApp(), Name: "app"}).Run(t.Context(), []string{"--url", store, "stats", "--watch", "--count", "1"},
 		cli.Streams{In: strings.NewReader(""), Out: term.tty, Err: term.tty})
 	all := term.await(1, "\x1b[?25h")
@@ -157,7 +145,7 @@ func TestWorkerOnTerminal(t *testing.T) {
 	t.Setenv("TERM", "xterm")
 	t.Setenv("NO_COLOR", "")
 	for _, plain := range []bool{false, true} {
-		term := newTerminal(t, 100, 40)
+		term := newDisplay(t, 100, 40)
 		args := []string{"--url", store, "worker", "--batch", "--worker-id", "w1"}
 		if plain {
 			args = append(args, "--no-color")

@@ -95,15 +95,15 @@ func TestStatsWorkers(t *testing.T) {
 	})
 }
 
-// hooked calls a function before each write, which is one sample's.
-type hooked struct {
+// hookedWriter calls a function before each write, which is one sample's.
+type hookedWriter struct {
 	io.Writer
 
 	before func(n int)
 	n      int
 }
 
-func (h *hooked) Write(p []byte) (int, error) {
+func (h *hookedWriter) Write(p []byte) (int, error) {
 	h.before(h.n)
 	h.n++
 	return h.Writer.Write(p)
@@ -114,7 +114,7 @@ func TestStatsRates(t *testing.T) {
 	onEach(t, func(t *testing.T, store string) {
 		enqueue(t, store, "tick", []string{""})
 		out := &strings.Builder{}
-		h := &hooked{Writer: out, before: func(n int) {
+		h := &hookedWriter{Writer: out, before: func(n int) {
 			if n == 0 {
 				enqueue(t, store, "greet", []string{`"a"`, `"b"`})
 				enqueue(t, store, "fail", []string{`"c"`})

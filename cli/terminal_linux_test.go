@@ -25,32 +25,27 @@ type terminal struct {
 
 func newTerminal(t *testing.T) *terminal {
 	t.Helper()
+	person, program := openTerminal(t)
+	return &terminal{person, program}
+}
+
+// openTerminal opens both ends of a pseudo-terminal.
+func openTerminal(t *testing.T) (person, program *os.File) {
+	t.Helper()
 	person, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
 	if err != nil {
 		t.Skipf("NOT TESTED: there are no terminals here: %v", err)
 	}
-	control := func(op uintptr, value *int32) {
-		raw, err := person.SyscallConn()
-		if err != nil {
-			t.Fatal(err)
-		}
-		var failed syscall.Errno
-		err = raw.Control(func(fd uintptr) {
-			_, _, failed = syscall.Syscall(syscall.SYS_IOCTL, fd, op, uintptr(unsafe.Pointer(value)))
-		})
-		if err != nil || failed != 0 {
-			t.Fatal(err, failed)
-		}
-	}
+	t.Cleanup(func() { person.Close() })
 	var number, locked int32
-	control(syscall.TIOCGPTN, &number)
-	control(syscall.TIOCSPTLCK, &locked)
-	program, err := os.OpenFile("/dev/pts/"+strconv.Itoa(int(number)), os.O_RDWR|syscall.O_NOCTTY, 0)
+	control(t, person, syscall.TIOCGPTN, unsafe.Pointer(&number))
+	control(t, person, syscall.TIOCSPTLCK, unsafe.Pointer(&locked))
+	program, err = os.OpenFile("/dev/pts/"+strconv.Itoa(int(number)), os.O_RDWR|syscall.O_NOCTTY, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { person.Close(); program.Close() })
-	return &terminal{person, program}
+	t.Cleanup(func() { program.Close() })
+	return person, program
 }
 
 // run runs a command at the terminal. The person types the answer when asked a question; if it's "",

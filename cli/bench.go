@@ -106,7 +106,7 @@ func bench(ctx context.Context, c *call, _ []string) error {
 	}
 	question := fmt.Sprintf("Store up to %s tasks at a time in queues named %s* on backend %q, and delete them again?",
 		number(int64(max(b.n, benchStored))), b.prefix, c.g.backend)
-	if err := c.askFirst(ctx, question); err != nil {
+	if err := c.confirm(ctx, question); err != nil {
 		return err
 	}
 	c.say("Should this be killed, what it leaves is in queues named %s*.", b.prefix)
@@ -215,7 +215,7 @@ func takers(n int) string {
 func (c *call) measured(ctx context.Context, b *benchmark, chosen []scenario) iter.Seq2[BenchDoc, error] {
 	return func(yield func(BenchDoc, error) bool) {
 		for i, s := range chosen {
-			bar := c.benchMeter(fmt.Sprintf("%-13s (%d of %d)", s.name, i+1, len(chosen)), s.steps(b))
+			bar := c.meter(fmt.Sprintf("%-13s (%d of %d)", s.name, i+1, len(chosen)), s.steps(b))
 			b.progress = bar.at
 			doc, err := s.run(ctx, b)
 			bar.end()

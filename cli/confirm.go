@@ -31,7 +31,21 @@ func (c *call) mayAsk() error {
 	if isTerminal(c.in) && isTerminal(c.err) {
 		return nil
 	}
+	if c.flags.Lookup("dry-run") == nil {
+		return usage("without a terminal there is nobody to ask: --yes does it without asking")
+	}
 	return usage("without a terminal there is nobody to ask: --yes does it without asking, --dry-run shows what it would do")
+}
+
+// confirm asks a question, unless --yes has answered it.
+func (c *call) confirm(ctx context.Context, question string) error {
+	if c.bool("yes") {
+		return nil
+	}
+	if err := c.mayAsk(); err != nil {
+		return err
+	}
+	return c.ask(ctx, question)
 }
 
 // ask asks a question and returns an error unless the answer is yes.

@@ -294,7 +294,7 @@ func TestBoltInUse(t *testing.T) {
 	w := start(t, "", "worker", "--url", store, "--no-startup-delay")
 	w.await("Starting worker")
 	for _, args := range [][]string{{"worker", "--no-startup-delay"}, {"worker", "list"}, {"enqueue", "tick"}, {"result", "x", "--wait"}, {"stats", "--watch"}} {
-		fails(t, store, cli.ExitUnreachable, []string{"is locked", "One process at a time", "PostgreSQL and Redis"}, args...)
+		fails(t, store, cli.ExitUnreachable, []string{"is locked", "PostgreSQL or Redis"}, args...)
 	}
 	w.signal(os.Interrupt)
 	w.ends(cli.ExitOK)

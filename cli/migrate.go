@@ -269,7 +269,7 @@ func migrateDown(ctx context.Context, c *call, _ []string) error {
 	if to == 0 {
 		question = fmt.Sprintf("Drop every table of backend %q, and all tasks with them?", c.g.backend)
 	}
-	if err := c.askFirst(ctx, question); err != nil {
+	if err := c.confirm(ctx, question); err != nil {
 		return err
 	}
 	took, err := m.Down(ctx, to)

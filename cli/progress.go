@@ -2,6 +2,7 @@ package cli
 
 import (
 	"os"
+	"sync"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
@@ -10,10 +11,12 @@ import (
 // meter shows on standard error how far a long run has come: by a bar on a terminal, else by a
 // line every few seconds.
 type meter struct {
-	c     *call
-	what  string
+	c    *call
+	what string
+	bar  *progressbar.ProgressBar
+
+	mu    sync.Mutex
 	total int // negative: unknown
-	bar   *progressbar.ProgressBar
 	last  time.Time
 }
 
@@ -47,7 +50,10 @@ func (c *call) meter(what string, total int) *meter {
 }
 
 // at says that so many steps are done.
+// It may be called by several at a time.
 func (m *meter) at(n int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	if m.bar != nil {
 		if m.total >= 0 && n > m.total { // more have come since they were counted
 			m.total = n

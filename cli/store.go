@@ -158,19 +158,11 @@ func (c *call) openTasks(ctx context.Context, tune ...func(*tasks.BackendConfig)
 
 func (c *call) openAs(ctx context.Context, app *tasks.App, cfg tasks.Config, from origin) error {
 	if err := app.Open(ctx, cfg, c.p.drivers()); err != nil {
-		err = fmt.Errorf("the store of %s: %w", from.text, c.located(err))
-		if errors.Is(err, tasks.ErrUnavailable) && boltPath(cfg[c.g.backend]) != "" {
-			err = fmt.Errorf("%w\n%s", err, boltHint)
-		}
-		return err
+		return fmt.Errorf("the store of %s: %w", from.text, c.located(err))
 	}
 	c.app, c.owned = app, true
 	return nil
 }
-
-// boltHint is what to do about a file that another process has.
-const boltHint = "One process at a time can have a bolt file open: end the other, or have it do this; " +
-	"PostgreSQL and Redis are for several"
 
 // letGo closes a store of which only one process can have hold, so that another, as the worker
 // that is waited for, gets at it. The next open opens it again.

@@ -142,7 +142,7 @@ func (c *call) span(name string) time.Duration { v, _ := c.flags.GetDuration(nam
 // say tells the user something that isn't data.
 func (c *call) say(format string, args ...any) {
 	if !c.g.quiet {
-		fmt.Fprintf(c.err, format+"\n", args...)
+		_, _ = fmt.Fprintf(c.err, format+"\n", args...)
 	}
 }
 

@@ -105,7 +105,7 @@ func (c *call) storeDocs() (docs []SettingDoc, err error) {
 const redacted = "xxxxx"
 
 // secret matches the names of settings that hold one.
-var secret = regexp.MustCompile(`(?i)pass|secret|token|key|credential`) //nolint:gochecknoglobals // compiled once
+var secret = regexp.MustCompile(`(?i)pass|secret|token|key|credential`)
 
 // redactURL takes the secrets out of a URL; one that isn't a URL is all secret.
 func redactURL(raw string) string {

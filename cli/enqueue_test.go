@@ -277,8 +277,14 @@ func TestUnreachable(t *testing.T) {
 	t.Parallel()
 	for _, server := range []string{"postgres://u:sesame@" + noServer(t) + "/d", "redis://:sesame@" + noServer(t)} {
 		for _, args := range [][]string{
-			{"worker", "--no-startup-delay"}, {"worker", "list"}, {"enqueue", "tick"}, {"enqueue", "tick", "--wait"},
-			{"result", "x"}, {"result", "x", "--wait"}, {"stats"}, {"stats", "--watch"},
+			{"worker", "--no-startup-delay"},
+			{"worker", "list"},
+			{"enqueue", "tick"},
+			{"enqueue", "tick", "--wait"},
+			{"result", "x"},
+			{"result", "x", "--wait"},
+			{"stats"},
+			{"stats", "--watch"},
 		} {
 			if r := fails(t, server, cli.ExitUnreachable, []string{"unavailable", "refused"}, args...); strings.Contains(r.err, "sesame") {
 				t.Errorf("%q: the password is told: %s", args, r.err)

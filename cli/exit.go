@@ -44,7 +44,7 @@ func usage(format string, args ...any) error {
 }
 
 // errInterrupted is the cause of a command's context when a signal has ended it.
-var errInterrupted = errors.New("interrupted") //nolint:gochecknoglobals // a sentinel
+var errInterrupted = errors.New("interrupted")
 
 // ExitCode returns what a program exits with whose command has returned err: one of the Exit
 // constants, or -1 if err isn't an error of these commands.

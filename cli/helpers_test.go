@@ -84,37 +84,37 @@ func onEach(t *testing.T, test func(t *testing.T, store string)) {
 	t.Run("redis", func(t *testing.T) { test(t, redisStore(t)) })
 }
 
-func boltStore(t testing.TB) string {
-	t.Helper()
-	store := "bolt:" + filepath.Join(t.TempDir(), "tasks.db")
-	withApp(t, store, func(*tasks.App) {}) // the file is there
+func boltStore(tb testing.TB) string {
+	tb.Helper()
+	store := "bolt:" + filepath.Join(tb.TempDir(), "tasks.db")
+	withApp(tb, store, func(*tasks.App) {}) // the file is there
 	return store
 }
 
 // postgresStore is a schema of the test's own, with its tables.
-func postgresStore(t testing.TB) string {
-	t.Helper()
-	server := testserver.URL(t, testserver.Postgres)
+func postgresStore(tb testing.TB) string {
+	tb.Helper()
+	server := testserver.URL(tb, testserver.Postgres)
 	schema := "cli_" + strings.ToLower(rand.Text())
-	testserver.DropSchema(t, server, schema)
-	store := withQuery(t, server, "schema", schema)
-	withApp(t, withQuery(t, store, "migrate", "true"), func(*tasks.App) {})
+	testserver.DropSchema(tb, server, schema)
+	store := withQuery(tb, server, "schema", schema)
+	withApp(tb, withQuery(tb, store, "migrate", "true"), func(*tasks.App) {})
 	return store
 }
 
-func redisStore(t testing.TB) string {
-	t.Helper()
-	server := testserver.URL(t, testserver.Redis)
+func redisStore(tb testing.TB) string {
+	tb.Helper()
+	server := testserver.URL(tb, testserver.Redis)
 	namespace := "cli_" + rand.Text()
-	testserver.DropNamespace(t, server, namespace)
-	return withQuery(t, server, "namespace", namespace)
+	testserver.DropNamespace(tb, server, namespace)
+	return withQuery(tb, server, "namespace", namespace)
 }
 
-func withQuery(t testing.TB, raw, name, value string) string {
-	t.Helper()
+func withQuery(tb testing.TB, raw, name, value string) string {
+	tb.Helper()
 	u, err := url.Parse(raw)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	q := u.Query()
 	q.Set(name, value)
@@ -123,40 +123,40 @@ func withQuery(t testing.TB, raw, name, value string) string {
 }
 
 // withApp opens the store for a while, with the tasks of newApp and for any queue.
-func withApp(t testing.TB, store string, do func(app *tasks.App)) {
-	t.Helper()
+func withApp(tb testing.TB, store string, do func(app *tasks.App)) {
+	tb.Helper()
 	cfg, err := tasks.ConfigFromURL(store)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	one := cfg[tasks.DefaultAlias]
 	one.Queues = []string{}
 	cfg[tasks.DefaultAlias] = one
 	app := newApp()
-	if err := app.Open(t.Context(), cfg, backends.All()); err != nil {
-		t.Fatal(err)
+	if err := app.Open(tb.Context(), cfg, backends.All()); err != nil {
+		tb.Fatal(err)
 	}
 	do(app)
-	if err := app.Close(t.Context()); err != nil {
-		t.Fatal(err)
+	if err := app.Close(tb.Context()); err != nil {
+		tb.Fatal(err)
 	}
 }
 
 // enqueue stores runs of a task, an argument each, and returns their ids.
-func enqueue(t testing.TB, store, task string, args []string, options ...tasks.Option) (ids []string) {
-	t.Helper()
-	withApp(t, store, func(app *tasks.App) {
+func enqueue(tb testing.TB, store, task string, args []string, options ...tasks.Option) (ids []string) {
+	tb.Helper()
+	withApp(tb, store, func(app *tasks.App) {
 		calls := make([]tasks.Call, len(args))
 		for i, arg := range args {
 			call, err := app.CallJSON(task, []byte(arg), options...)
 			if err != nil {
-				t.Fatal(err)
+				tb.Fatal(err)
 			}
 			calls[i] = call
 		}
-		results, err := app.EnqueueMany(t.Context(), calls...)
+		results, err := app.EnqueueMany(tb.Context(), calls...)
 		if err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 		for _, r := range results {
 			ids = append(ids, r.ID)
@@ -166,11 +166,11 @@ func enqueue(t testing.TB, store, task string, args []string, options ...tasks.O
 }
 
 // work runs what is due in the store.
-func work(t testing.TB, store string) {
-	t.Helper()
-	withApp(t, store, func(app *tasks.App) {
-		if err := worker.New(app, worker.Options{Batch: true}).Run(t.Context()); err != nil {
-			t.Fatal(err)
+func work(tb testing.TB, store string) {
+	tb.Helper()
+	withApp(tb, store, func(app *tasks.App) {
+		if err := worker.New(app, worker.Options{Batch: true}).Run(tb.Context()); err != nil {
+			tb.Fatal(err)
 		}
 	})
 }

@@ -64,7 +64,7 @@ func (p *printer) flush() error {
 // people: the form is for them, and not for programs.
 func (p *printer) people() bool { return p.form == asTable || p.form == asWide }
 
-func (p *printer) line(format string, args ...any) { fmt.Fprintf(p.w, format+"\n", args...) }
+func (p *printer) line(format string, args ...any) { _, _ = fmt.Fprintf(p.w, format+"\n", args...) }
 
 // view says how things of a type are shown.
 type view[T any] struct {
@@ -135,7 +135,7 @@ func (p *printer) item(doc any, n int) error {
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(p.w, "%s\n  %s", map[bool]string{true: "[", false: ","}[n == 0], bytes.ReplaceAll(data, []byte("\n"), []byte("\n  ")))
+		_, _ = fmt.Fprintf(p.w, "%s\n  %s", map[bool]string{true: "[", false: ","}[n == 0], bytes.ReplaceAll(data, []byte("\n"), []byte("\n  ")))
 	case asYAML:
 		data, err := toYAML(doc)
 		if err != nil {

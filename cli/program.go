@@ -79,9 +79,9 @@ func (p *Program) Run(ctx context.Context, args []string, s Streams) int {
 	if text == "" {
 		return code // whatever it means: the command has said all
 	}
-	fmt.Fprintf(s.Err, "%s: %s\n", p.name(), text)
+	_, _ = fmt.Fprintf(s.Err, "%s: %s\n", p.name(), text)
 	if code == ExitUsage && !isConfigFault(err) {
-		fmt.Fprintf(s.Err, "Run '%s --help' for what it takes.\n", cmd.CommandPath())
+		_, _ = fmt.Fprintf(s.Err, "Run '%s --help' for what it takes.\n", cmd.CommandPath())
 	}
 	return code
 }
@@ -157,4 +157,4 @@ changed so, 5 store unreachable, 124 timeout, 130 interrupted.`,
 	return root
 }
 
-var errNoTasks = errors.New("this program knows no task's code: make one that does with cli.Main(app)") //nolint:gochecknoglobals // a sentinel
+var errNoTasks = errors.New("this program knows no task's code: make one that does with cli.Main(app)")

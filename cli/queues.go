@@ -17,7 +17,7 @@ func (p *Program) queuesCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	purge := &cobra.Command{
-		Use: "purge NAME...", Short: "Delete what waits in queues", Args: atLeast(1, "the name of a queue"),
+		Use: "purge NAME...", Short: "Delete what waits in queues", Args: some("the name of a queue"),
 		Long: `Delete the READY tasks of queues, those for later included; with --all the finished ones too.
 RUNNING ones are never touched. It asks before it does, unless --yes is given.`,
 		RunE: p.run(purgeQueues),
@@ -31,12 +31,12 @@ RUNNING ones are never touched. It asks before it does, unless --yes is given.`,
 			RunE: p.run(listQueues),
 		},
 		&cobra.Command{
-			Use: "pause NAME...", Short: "Let no worker take tasks of queues", Args: atLeast(1, "the name of a queue"),
+			Use: "pause NAME...", Short: "Let no worker take tasks of queues", Args: some("the name of a queue"),
 			Long: "Let no worker take tasks of queues. Those that run go on, and tasks can be enqueued.",
 			RunE: p.run(func(ctx context.Context, c *call, names []string) error { return c.pause(ctx, names, true) }),
 		},
 		&cobra.Command{
-			Use: "resume NAME...", Short: "Let workers take tasks of paused queues again", Args: atLeast(1, "the name of a queue"),
+			Use: "resume NAME...", Short: "Let workers take tasks of paused queues again", Args: some("the name of a queue"),
 			RunE: p.run(func(ctx context.Context, c *call, names []string) error { return c.pause(ctx, names, false) }),
 		},
 		purge,

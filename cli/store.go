@@ -78,7 +78,7 @@ func (c *call) faults(err error) error {
 }
 
 // faultLine is a line of an error of configuration: where, and what.
-var faultLine = regexp.MustCompile(`(?m)^([^\s:]+): `) //nolint:gochecknoglobals // compiled once
+var faultLine = regexp.MustCompile(`(?m)^([^\s:]+): `)
 
 // located adds the lines of the file to the faults that an error lists, a line each.
 func (c *call) located(err error) error {

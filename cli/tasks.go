@@ -154,7 +154,7 @@ func pages(ctx context.Context, admin *tasks.Admin, req tasks.ListRequest, limit
 
 func (p *Program) tasksShowCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "show ID...", Aliases: []string{"get"}, Short: "Show all of a task", Args: atLeast(1, "the id of a task"),
+		Use: "show ID...", Aliases: []string{"get"}, Short: "Show all of a task", Args: some("the id of a task"),
 		RunE: p.run(showTasks),
 	}
 }
@@ -180,10 +180,10 @@ func showTasks(ctx context.Context, c *call, ids []string) error {
 	return nil
 }
 
-// atLeast is cobra.MinimumNArgs that says what is missing.
-func atLeast(n int, what string) cobra.PositionalArgs {
+// some is cobra.MinimumNArgs(1) that says what is missing.
+func some(what string) cobra.PositionalArgs {
 	return func(_ *cobra.Command, args []string) error {
-		if len(args) < n {
+		if len(args) == 0 {
 			return usage("%s is missing", what)
 		}
 		return nil

@@ -178,7 +178,7 @@ func (c *call) given(flag string) string {
 }
 
 // optionName begins what a worker says is wrong with its options.
-var optionName = regexp.MustCompile(`(?m)^worker: (concurrency|max_tasks|lease|poll_interval|grace|sweep_interval|worker_id|queues|exclude|order|weights)\b`) //nolint:gochecknoglobals // compiled once
+var optionName = regexp.MustCompile(`(?m)^worker: (concurrency|max_tasks|lease|poll_interval|grace|sweep_interval|worker_id|queues|exclude|order|weights)\b`)
 
 // ended makes an exit of what a worker has returned: what is wrong with its options by the
 // names of the flags; or nothing more to print where its log has said it.

@@ -22,7 +22,10 @@ func command() *cobra.Command {
 	shop := &cobra.Command{Use: "shop", Short: "Run the shop", SilenceErrors: true, SilenceUsage: true}
 	shop.AddCommand(&cobra.Command{
 		Use: "orders", Short: "List the orders",
-		Run: func(cmd *cobra.Command, _ []string) { fmt.Fprintln(cmd.OutOrStdout(), "7  ada@example.com") },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			_, err := fmt.Fprintln(cmd.OutOrStdout(), "7  ada@example.com")
+			return err
+		},
 	})
 	jobs := cli.Command(shoptasks.NewApp())
 	jobs.Use = "jobs"
@@ -38,7 +41,7 @@ func run(shop *cobra.Command) int {
 		return 0
 	}
 	if text := err.Error(); text != "" { // some errors only have a code: what they are about has been printed
-		fmt.Fprintln(os.Stderr, "shop:", text)
+		_, _ = fmt.Fprintln(os.Stderr, "shop:", text)
 	}
 	if code := cli.ExitCode(err); code > 0 {
 		return code

@@ -1,6 +1,7 @@
 package cli_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"slices"
 	"strings"
@@ -110,6 +111,33 @@ func TestChangesIDsOfStandardInput(t *testing.T) {
 		r = runWith(t, p, strings.Repeat("x", 1<<20), "--url", store, "tasks", "cancel", "-")
 		if r.code != cli.ExitFailure || !strings.Contains(r.err, "standard input") {
 			t.Errorf("a line without end: exit code %d: %s", r.code, r.err)
+		}
+	})
+}
+
+// listing is the output of a list that has the store open until it has all been read.
+type listing struct {
+	list func() string
+	out  *strings.Reader
+}
+
+func (l *listing) Read(p []byte) (int, error) {
+	if l.out == nil {
+		l.out = strings.NewReader(l.list())
+	}
+	return l.out.Read(p)
+}
+
+// tasks list -o name | tasks retry -: only one of them can have bolt's file open.
+func TestChangesWhatAPipeLists(t *testing.T) {
+	onEach(t, func(t *testing.T, store string) {
+		failed, _, _, _ := someOfEach(t, store)
+		in := &listing{list: func() string { return ok(t, store, "tasks", "list", "--status", "failed", "-o", "name") }}
+		var out, errs bytes.Buffer
+		p := &cli.Program{App: newApp(), Name: "app"}
+		code := p.Run(t.Context(), []string{"--url", store, "tasks", "retry", "-", "-o", "name"}, cli.Streams{In: in, Out: &out, Err: &errs})
+		if code != cli.ExitOK || out.String() != failed+"\n" {
+			t.Errorf("exit code %d, got %q, want %s: %s", code, out.String(), failed, errs.String())
 		}
 	})
 }

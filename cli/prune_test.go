@@ -38,6 +38,7 @@ func TestPrune(t *testing.T) {
 			{"--failed-min-age-days 0 --dry-run", 1},
 			{"--failed-min-age-days 0 --status successful --dry-run", 0},
 			{"--failed-min-age-days 0 --status failed --dry-run", 1},
+			{"--failed-min-age-days 0 --older-than 0s --status failed --dry-run", 1},
 			{"--failed-min-age-days 7 --older-than 0s --dry-run", 2},
 			{"--older-than 1d12h --queue * --dry-run", 0},
 			{"--older-than 0s --queue nobody's --dry-run", 0},

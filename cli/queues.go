@@ -197,7 +197,6 @@ func purgeQueues(ctx context.Context, c *call, names []string) error {
 	if c.bool("all") {
 		b.filter.Statuses = d.from
 	}
-	b.from = b.filter.Statuses
 	quoted := make([]string, len(names))
 	for i, name := range names {
 		if name == "" {

@@ -50,7 +50,7 @@ Scenarios, as the shared benchmarks of package conformance have them:
   pickup         from a task's enqueue until an idle worker has begun it
   get            the result of one task
   list           a page of the 100 newest tasks in the store`,
-		Example: "  bench --yes\n  bench --only enqueue-1,drain --n 50000 --concurrency 200\n  bench --yes -o json > bench.json",
+		Example: "  @ bench --yes\n  @ bench --only enqueue-1,drain --n 50000 --concurrency 200\n  @ bench --yes -o json > bench.json",
 		RunE:    p.run(bench),
 	}
 	f := cmd.Flags()

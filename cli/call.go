@@ -83,7 +83,7 @@ func (p *Program) runAs(do action, signals bool) func(*cobra.Command, []string) 
 			ctx, cancel = context.WithTimeout(ctx, c.g.timeout)
 			defer cancel()
 		}
-		defer func() { err = coded(errors.Join(err, c.close())) }()
+		defer func() { err = coded(errors.Join(err, c.close(ctx))) }()
 		if err = do(ctx, c, args); err == nil {
 			return c.out.flush()
 		}

@@ -59,7 +59,7 @@ Say which by ids, or "-" to read them from standard input, one a line; or by fla
 and --all-matching, which changes all that match and asks before it does, unless --yes is given.
 Changes by ids: exit code 3 if one isn't there, 4 if one isn't in a status to be changed so;
 the others are changed.`,
-		Example: fmt.Sprintf("  %[1]s 0190b6b2-8f1c-7c3a-9f0e-5a1d2b3c4d5e\n  list --task mail -o name | %[1]s -\n  %[1]s --all-matching --queue mail --since 2h --dry-run", d.verb),
+		Example: fmt.Sprintf("  @ %[1]s 0190b6b2-8f1c-7c3a-9f0e-5a1d2b3c4d5e\n  @ list --task mail -o name | @ %[1]s -\n  @ %[1]s --all-matching --queue mail --since 2h --dry-run", d.verb),
 		RunE: p.run(func(ctx context.Context, c *call, ids []string) error {
 			if fill != nil {
 				if err := fill(c, &d.change); err != nil {

@@ -45,7 +45,7 @@ They count for the queues of --queue together, in each backend.
 
 The exit code is 1 if there is a finding of --fail-level or worse, and 5 if a store can't be
 reached. With --nagios it is a plugin's: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.`,
-		Example: "  check --fail-level warning\n  check --max-oldest 5m,1h --min-workers 1 --queue mail\n  check --nagios --max-ready 1000,10000 --timeout 10s",
+		Example: "  @ check --fail-level warning\n  @ check --max-oldest 5m,1h --min-workers 1 --queue mail\n  @ check --nagios --max-ready 1000,10000 --timeout 10s",
 		RunE:    p.nagiosCodes(p.run(check)),
 	}
 	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return asNagios(cmd, usage("%w", err)) })

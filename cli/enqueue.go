@@ -25,9 +25,9 @@ func (p *Program) enqueueCommand() *cobra.Command {
 
 With --wait it waits until the task has ended, for --timeout at most, and prints how. The exit code
 is then 0 if it is SUCCESSFUL, 1 if FAILED, 4 if CANCELLED, and 124 if it hasn't ended in time.`,
-		Example: "  enqueue greet --args '\"Ada\"' --wait --timeout 30s\n" +
-			"  enqueue resize --args '{\"image\": 7}' --queue images --in 10m\n" +
-			"  jq .order invoice.json | app enqueue charge --args-file - -o name",
+		Example: "  @ enqueue greet --args '\"Ada\"' --wait --timeout 30s\n" +
+			"  @ enqueue resize --args '{\"image\": 7}' --queue images --in 10m\n" +
+			"  jq .order invoice.json | @ enqueue charge --args-file - -o name",
 		RunE: p.run(enqueueTask),
 	}
 	f := cmd.Flags()

@@ -21,7 +21,7 @@ func (p *Program) tasksExportCommand() *cobra.Command {
 		Use: "export", Short: "Write tasks as JSON lines, the oldest first", Args: cobra.NoArgs,
 		Long: `Write all tasks, or those that the flags select, as JSON lines: one object a task, as
 "list -o jsonl" has it, the oldest first. Tasks that come or go meanwhile may be among them or not.`,
-		Example: "  export --status failed --since 7d --file failed.jsonl\n  export | gzip > tasks.jsonl.gz",
+		Example: "  @ export --status failed --since 7d --file failed.jsonl\n  @ export | gzip > tasks.jsonl.gz",
 		RunE:    p.run(exportTasks),
 	}
 	f := cmd.Flags()

@@ -15,7 +15,7 @@ func (p *Program) manCommand() *cobra.Command {
 		Long: `Write a manual page for every command into DIR, or print that of the program itself.
 
 The date in them is that of SOURCE_DATE_EPOCH if it is set, for builds that can be repeated.`,
-		Example: "  man | man -l -\n  man /usr/local/share/man/man1\n  man --markdown docs/cli",
+		Example: "  @ man | man -l -\n  @ man /usr/local/share/man/man1\n  @ man --markdown docs/cli",
 		RunE:    func(cmd *cobra.Command, args []string) error { return coded(p.writeManual(cmd, args)) },
 	}
 	cmd.Flags().Bool("markdown", false, "write Markdown")
@@ -26,6 +26,7 @@ The date in them is that of SOURCE_DATE_EPOCH if it is set, for builds that can 
 func (p *Program) writeManual(cmd *cobra.Command, args []string) error {
 	markdown, _ := cmd.Flags().GetBool("markdown")
 	top := topOf(cmd)
+	everyCommand(top, nameExamples)
 	defer func(before bool) { top.DisableAutoGenTag = before }(top.DisableAutoGenTag)
 	top.DisableAutoGenTag = true // a date in every file, which makes each look changed
 	header := &doc.GenManHeader{Section: "1", Source: strings.TrimSpace(p.name() + " " + p.version()), Manual: "User Commands"}
@@ -61,6 +62,13 @@ func topOf(cmd *cobra.Command) *cobra.Command {
 		cmd = cmd.Parent()
 	}
 	return cmd
+}
+
+func everyCommand(cmd *cobra.Command, do func(*cobra.Command)) {
+	do(cmd)
+	for _, sub := range cmd.Commands() {
+		everyCommand(sub, do)
+	}
 }
 
 // escapeLong keeps what is plain text in the commands' descriptions from being taken for Markdown, which

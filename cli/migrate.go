@@ -29,7 +29,7 @@ func (p *Program) migrateCommand() *cobra.Command {
 Only PostgreSQL has a schema. On other stores there is nothing to migrate, which is no error, so
 that a deployment may do it on any. When several processes migrate at once, one does, and the
 others find it done. All steps of a command are one transaction.`,
-		Example: "  migrate\n  migrate status\n  migrate sql --from 1 > upgrade.sql\n  migrate down --to 1 --dry-run",
+		Example: "  @ migrate\n  @ migrate status\n  @ migrate sql --from 1 > upgrade.sql\n  @ migrate down --to 1 --dry-run",
 		RunE:    p.run(migrateUp),
 	}
 	addUp(cmd)
@@ -56,7 +56,7 @@ the newest version.`,
 
 It is for those who let nobody but themselves change a schema. The database isn't asked, so say
 the version that it has: "migrate status" tells. With a --from above --to it goes down.`,
-		Example: "  migrate sql | psql -v ON_ERROR_STOP=1 app\n  migrate sql --from 1 --to 2",
+		Example: "  @ migrate sql | psql -v ON_ERROR_STOP=1 app\n  @ migrate sql --from 1 --to 2",
 	}
 	sql.Flags().Int("from", 0, "the `VERSION` that the schema has; 0: none")
 	sql.Flags().Int("to", newestUp, "the `VERSION` to come to; -1: the newest")

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"strings"
 
 	"github.com/redis/go-redis/v9/logging"
 	"github.com/spf13/cobra"
@@ -137,6 +138,11 @@ changed so, 5 store unreachable, 124 timeout, 130 interrupted.`,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	p.addGlobals(root)
+	help := root.HelpFunc()
+	root.SetHelpFunc(func(cmd *cobra.Command, args []string) {
+		nameExamples(cmd)
+		help(cmd, args)
+	})
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage("%w", err) })
 	root.AddCommand(
 		p.benchCommand(),
@@ -158,3 +164,11 @@ changed so, 5 store unreachable, 124 timeout, 130 interrupted.`,
 }
 
 var errNoTasks = errors.New("this program knows no task's code: make one that does with cli.Main(app)")
+
+// nameExamples puts the words that come before a command in the place of each "@" in its
+// examples: they aren't known before, as the program may be mounted in another.
+func nameExamples(cmd *cobra.Command) {
+	if cmd.HasParent() {
+		cmd.Example = strings.ReplaceAll(cmd.Example, "@", cmd.Parent().CommandPath())
+	}
+}

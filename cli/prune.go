@@ -18,7 +18,7 @@ func (p *Program) pruneCommand() *cobra.Command {
 the queue "default" unless --queue says another. Others are never touched. It doesn't ask.
 
 Workers delete by themselves what has outlived its retention, so this is for deleting sooner.`,
-		Example: "  prune --queue '*' --min-age-days 30 --dry-run\n  prune --queue mail --older-than 12h --status successful",
+		Example: "  @ prune --queue '*' --min-age-days 30 --dry-run\n  @ prune --queue mail --older-than 12h --status successful",
 		RunE:    p.run(pruneResults),
 	}
 	f := cmd.Flags()

@@ -51,7 +51,7 @@ been due, how many have failed and are kept, and how many workers take from each
 
 With --watch it shows that again and again until it is interrupted, on a terminal in place, with
 what is enqueued, finishes and fails in a second: of what the store keeps.`,
-		Example: "  stats --watch\n  stats --watch --interval 10s -o jsonl",
+		Example: "  @ stats --watch\n  @ stats --watch --interval 10s -o jsonl",
 		RunE:    p.run(showStats),
 	}
 	f := cmd.Flags()

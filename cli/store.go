@@ -166,7 +166,7 @@ func (c *call) openAs(ctx context.Context, app *tasks.App, cfg tasks.Config, fro
 
 // letGo closes a store of which only one process can have hold, so that another, as the worker
 // that is waited for, gets at it. The next open opens it again.
-func (c *call) letGo() error {
+func (c *call) letGo(ctx context.Context) error {
 	if !c.owned {
 		return nil
 	}
@@ -177,7 +177,7 @@ func (c *call) letGo() error {
 	if caps := b.Capabilities(); caps.Has(tasks.CapShared) || !caps.Has(tasks.CapDurable) {
 		return nil
 	}
-	err = c.close()
+	err = c.close(ctx)
 	c.app, c.apart = nil, true
 	return err
 }
@@ -194,12 +194,12 @@ func (c *call) admin(ctx context.Context) (*tasks.Admin, error) {
 // closeTimeout bounds how long a command waits for its store to close.
 const closeTimeout = 5 * time.Second
 
-func (c *call) close() error {
+func (c *call) close(ctx context.Context) error {
 	if !c.owned {
 		return nil
 	}
 	c.owned = false
-	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
 	defer cancel()
 	return c.app.Close(ctx)
 }

@@ -74,7 +74,7 @@ func statuses(names []string) (all []tasks.Status, err error) {
 func (p *Program) tasksListCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "list", Aliases: []string{"ls"}, Short: "List tasks, the newest first", Args: cobra.NoArgs,
-		Example: "  list --status failed --since 1h\n  list --error 'connection refused' --limit 0 -o jsonl",
+		Example: "  @ list --status failed --since 1h\n  @ list --error 'connection refused' --limit 0 -o jsonl",
 		RunE:    p.run(listTasks),
 	}
 	f := cmd.Flags()

@@ -28,9 +28,9 @@ tasks were cut off: those are run again if they have attempts left.
 
 It logs to standard error, a line for each task, as JSON with -o json. --quiet leaves warnings
 and errors, --verbose adds the starts of tasks.`,
-		Example: "  worker --queues mail,default --concurrency 20\n" +
-			"  worker --queues high,low --order weighted --weights high=3\n" +
-			"  worker --batch --max-tasks 1000",
+		Example: "  @ worker --queues mail,default --concurrency 20\n" +
+			"  @ worker --queues high,low --order weighted --weights high=3\n" +
+			"  @ worker --batch --max-tasks 1000",
 		RunE: p.runAs(runWorker, false),
 	}
 	f := cmd.Flags()
@@ -95,7 +95,7 @@ func runWorker(ctx context.Context, c *call, _ []string) error {
 	if err = c.ended(err); !again || ExitCode(err) == ExitUsage {
 		return err
 	}
-	if err := c.close(); err != nil {
+	if err := c.close(ctx); err != nil {
 		log.Warn("The store wasn't closed well", "error", err)
 	}
 	return restart(log)
@@ -267,8 +267,8 @@ func setOption(b *tasks.BackendConfig, name, value string) {
 }
 
 // noteSignals returns a function that tells whether a signal has come, and ends the looking.
-func noteSignals() (came func() bool) {
-	ctx, stop := interruptible(context.Background())
+func noteSignals(ctx context.Context) (came func() bool) {
+	ctx, stop := interruptible(context.WithoutCancel(ctx))
 	return func() bool {
 		defer stop()
 		return ctx.Err() != nil
@@ -282,7 +282,7 @@ func runReloading(ctx context.Context, w *worker.Worker, log *slog.Logger) (agai
 	if err != nil {
 		return false, exit(ExitFailure, err)
 	}
-	came := noteSignals()
+	came := noteSignals(ctx)
 	watching, end := context.WithCancel(ctx)
 	rebuilt := make(chan bool, 1)
 	go func() {

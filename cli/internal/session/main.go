@@ -106,7 +106,7 @@ func play(ctx context.Context, dir, storeURL string) (string, error) {
 	server := &tmux{socket: "sideman-" + rand.Text()[:8], dir: dir, env: []string{
 		"SIDEMAN_URL=" + storeURL, "PATH=" + dir + ":" + os.Getenv("PATH"),
 	}}
-	defer server.kill()
+	defer server.kill(ctx)
 	one, err := server.open(ctx, "one")
 	if err != nil {
 		return "", err

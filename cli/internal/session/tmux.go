@@ -50,8 +50,8 @@ func (t *tmux) open(ctx context.Context, name string) (*pane, error) {
 	return p, p.ready(ctx)
 }
 
-func (t *tmux) kill() {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+func (t *tmux) kill(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
 	_, _ = t.command(ctx, "kill-server") // it's gone if there was no terminal
 }

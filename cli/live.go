@@ -74,7 +74,7 @@ func (c *call) sampleAgain(ctx context.Context, interval time.Duration) (*sample
 	ctx, cancel := context.WithTimeout(ctx, max(interval, sampleTime))
 	defer cancel()
 	s, err := c.sample(ctx)
-	return s, errors.Join(err, c.letGo())
+	return s, errors.Join(err, c.letGo()) //nolint:contextcheck // a store is closed also when the context is over
 }
 
 // showSample shows a sample, or why there is none.

@@ -168,7 +168,7 @@ func (c *call) follow(ctx context.Context, alias string, rec *tasks.Record, chan
 	c.g.backend = alias // which open opens
 	away := false
 	for wait := shortPause; !rec.Status.Final(); wait = min(wait*3/2, longPause) {
-		if err := c.letGo(); err != nil {
+		if err := c.letGo(); err != nil { //nolint:contextcheck // a store is closed also when the context is over
 			return nil, err
 		}
 		if err := pause(ctx, wait); err != nil {

@@ -95,7 +95,7 @@ func runWorker(ctx context.Context, c *call, _ []string) error {
 	if err = c.ended(err); !again || ExitCode(err) == ExitUsage {
 		return err
 	}
-	if err := c.close(); err != nil {
+	if err := c.close(); err != nil { //nolint:contextcheck // a store is closed also when the context is over
 		log.Warn("The store wasn't closed well", "error", err)
 	}
 	return restart(log)
@@ -178,7 +178,7 @@ func (c *call) given(flag string) string {
 }
 
 // optionName begins what a worker says is wrong with its options.
-var optionName = regexp.MustCompile(`(?m)^worker: (concurrency|max_tasks|lease|poll_interval|grace|sweep_interval|worker_id|queues|exclude|order|weights)\b`) //nolint:gochecknoglobals // compiled once
+var optionName = regexp.MustCompile(`(?m)^worker: (concurrency|max_tasks|lease|poll_interval|grace|sweep_interval|worker_id|queues|exclude|order|weights)\b`)
 
 // ended makes an exit of what a worker has returned: what is wrong with its options by the
 // names of the flags; or nothing more to print where its log has said it.
@@ -267,8 +267,8 @@ func setOption(b *tasks.BackendConfig, name, value string) {
 }
 
 // noteSignals returns a function that tells whether a signal has come, and ends the looking.
-func noteSignals() (came func() bool) {
-	ctx, stop := interruptible(context.Background())
+func noteSignals(ctx context.Context) (came func() bool) {
+	ctx, stop := interruptible(ctx)
 	return func() bool {
 		defer stop()
 		return ctx.Err() != nil
@@ -282,7 +282,7 @@ func runReloading(ctx context.Context, w *worker.Worker, log *slog.Logger) (agai
 	if err != nil {
 		return false, exit(ExitFailure, err)
 	}
-	came := noteSignals()
+	came := noteSignals(context.WithoutCancel(ctx))
 	watching, end := context.WithCancel(ctx)
 	rebuilt := make(chan bool, 1)
 	go func() {

@@ -19,6 +19,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"time"
 )
@@ -41,6 +42,8 @@ func main() {
 // store is one that the session is typed for.
 type store struct {
 	mark, env string
+	// shown is what stands in the place of the server's address.
+	shown string
 	// own is the option that keeps it apart from others on the server.
 	own string
 }
@@ -62,7 +65,10 @@ func run(ctx context.Context, path string, check bool) error {
 		return fmt.Errorf("build the program: %w", err)
 	}
 	text := string(old)
-	for _, s := range []store{{"postgresql", "TASKS_TEST_POSTGRES_URL", "schema"}, {"redis", "TASKS_TEST_REDIS_URL", "namespace"}} {
+	for _, s := range []store{
+		{"postgresql", "TASKS_TEST_POSTGRES_URL", "postgres://app@db/app", "schema"},
+		{"redis", "TASKS_TEST_REDIS_URL", "redis://db:6379/0", "namespace"},
+	} {
 		at, err := s.url()
 		if err != nil {
 			return err
@@ -71,6 +77,7 @@ func run(ctx context.Context, path string, check bool) error {
 		if err != nil {
 			return fmt.Errorf("on %s: %w", s.mark, err)
 		}
+		shown = regexp.MustCompile(`(postgres|redis)://\S+`).ReplaceAllLiteralString(shown, s.shown)
 		if text, err = replace(text, s.mark, shown); err != nil {
 			return err
 		}

@@ -206,7 +206,7 @@ func (p *Program) fromStore(cmd *cobra.Command, ask func(context.Context, *tasks
 		if err != nil {
 			return
 		}
-		defer func() { _ = c.close(ctx) }() //nolint:contextcheck // it has its own, as ctx may have ended
+		defer func() { _ = c.close(ctx) }()
 		app, err := c.openLooking(ctx)
 		if err != nil {
 			return

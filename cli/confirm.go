@@ -43,7 +43,7 @@ func (c *call) confirm(ctx context.Context, question string) error {
 		return nil
 	}
 	if err := c.mayAsk(); err != nil {
-		return err
+		return usage("%s %w", question, err)
 	}
 	return c.ask(ctx, question)
 }

@@ -63,7 +63,7 @@ func (p *Program) Main() {
 // Run runs a command and returns its exit code. Errors are printed to s.Err. The end of ctx
 // ends the command, as an interrupt does.
 func (p *Program) Run(ctx context.Context, args []string, s Streams) int {
-	root := p.Command()
+	root := p.Command() //nolint:contextcheck // its commands get theirs from ExecuteContextC
 	root.SetArgs(args)
 	root.SetIn(s.In)
 	root.SetOut(s.Out)

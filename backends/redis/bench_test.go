@@ -2,6 +2,7 @@ package redis_test
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"sync/atomic"
 	"testing"
@@ -193,4 +194,122 @@ func BenchmarkClaim(b *testing.B) {
 			}
 		})
 	}
+}
+
+var listRecords = flag.Int("list-records", 0, "how many records BenchmarkList has; it takes minutes to make a million")
+
+// BenchmarkList goes through all pages of a list that 3 of many records match.
+func BenchmarkList(b *testing.B) {
+	if *listRecords == 0 {
+		b.Skip("-list-records isn't set")
+	}
+	for _, status := range []tasks.Status{tasks.Ready, tasks.Successful} {
+		url := serverURL(b)
+		namespace := freshNamespace(b, url)
+		s, err := redis.Open(b.Context(), redis.Options{URL: url, Namespace: namespace})
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Cleanup(func() {
+			unlinkAll(b, s, namespace)
+			_ = s.Close(context.Background())
+		})
+		failed := fillList(b, s, status, *listRecords)
+		for name, req := range map[string]tasks.ListRequest{
+			"failed":       {Filter: tasks.Filter{Statuses: []tasks.Status{tasks.Failed}}},
+			"failedNewest": {Filter: tasks.Filter{Statuses: []tasks.Status{tasks.Failed}}, Newest: true},
+			"task":         {Filter: tasks.Filter{Tasks: []string{"fails"}}},
+		} {
+			b.Run(fmt.Sprintf("%s/%s", status, name), func(b *testing.B) {
+				for b.Loop() {
+					if n, _ := through(b, s, req, 0); n != failed {
+						b.Fatal(n, "records")
+					}
+				}
+			})
+		}
+		for name, filter := range map[string]tasks.Filter{"page": {}, "filteredPage": {Statuses: []tasks.Status{status}}} {
+			b.Run(fmt.Sprintf("%s/%s", status, name), func(b *testing.B) {
+				for b.Loop() {
+					through(b, s, tasks.ListRequest{Filter: filter}, 1)
+				}
+			})
+		}
+	}
+}
+
+// unlinkAll deletes the keys of a namespace in large pieces, so that what cleans up afterwards
+// is in time.
+func unlinkAll(b *testing.B, s *redis.Backend, namespace string) {
+	b.Helper()
+	ctx := context.Background()
+	for cursor := uint64(0); ; {
+		keys, next, err := s.Client().Scan(ctx, cursor, "{"+namespace+":*", 10_000).Result()
+		if err == nil && len(keys) > 0 {
+			err = s.Client().Unlink(ctx, keys...).Err()
+		}
+		if err != nil {
+			b.Fatal(err)
+		}
+		if cursor = next; cursor == 0 {
+			return
+		}
+	}
+}
+
+// through reads so many pages of a list, or all.
+func through(b *testing.B, s *redis.Backend, req tasks.ListRequest, most int) (records, pages int) {
+	b.Helper()
+	for {
+		page, err := s.List(b.Context(), req)
+		if err != nil {
+			b.Fatal(err)
+		}
+		records += len(page.Records)
+		pages++
+		if req.After = page.Next; req.After == "" || pages == most {
+			return records, pages
+		}
+	}
+}
+
+// fillList stores n records of a status with a few FAILED ones among them.
+func fillList(b *testing.B, s *redis.Backend, status tasks.Status, n int) (failed int) {
+	b.Helper()
+	ctx := b.Context()
+	store := func(n int, task string, kind tasks.OutcomeKind, finish bool) {
+		recs := make([]*tasks.Record, n)
+		for i := range recs {
+			recs[i] = benchRecord()
+			recs[i].Task = task
+			if finish {
+				recs[i].Priority = 50
+			}
+		}
+		if err := s.Enqueue(ctx, recs); err != nil {
+			b.Fatal(err)
+		}
+		for left := n; finish && left > 0; {
+			got, err := s.Claim(ctx, tasks.ClaimRequest{Worker: "w1", Limit: min(left, 200), Lease: time.Minute})
+			if err != nil || len(got) == 0 {
+				b.Fatal(len(got), err)
+			}
+			outs := make([]tasks.Outcome, len(got))
+			for i, c := range got {
+				outs[i] = tasks.Outcome{Lease: c.Lease, Kind: kind, Value: []byte(`"ok"`)}
+			}
+			if _, err := s.Settle(ctx, outs); err != nil {
+				b.Fatal(err)
+			}
+			left -= len(got)
+		}
+	}
+	for done := 0; done < n; done += 1000 {
+		store(min(1000, n-done), "send_email", tasks.OutcomeSuccess, status == tasks.Successful)
+		if failed < 3 && done >= n/4*failed {
+			store(1, "fails", tasks.OutcomeFailure, true)
+			failed++
+		}
+	}
+	return failed
 }

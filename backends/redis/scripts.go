@@ -37,7 +37,7 @@ const (
 
 type scripts struct {
 	enqueue, claim, unclaim, renew, settle, sweep, alter, prune, quarantine script
-	look, watch, queues, list, pause, beat, workers, layout                 script
+	look, watch, queues, list, gather, pause, beat, workers, layout         script
 }
 
 func loadScripts() (*scripts, error) {
@@ -73,6 +73,7 @@ func loadScripts() (*scripts, error) {
 		watch:      load("watch", reads),
 		queues:     load("queues", reads),
 		list:       load("list", reads),
+		gather:     load("gather", reads),
 		pause:      load("pause", again),
 		beat:       load("beat", again),
 		workers:    load("workers", reads),

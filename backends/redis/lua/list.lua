@@ -1,20 +1,79 @@
--- list returns ids and heads in the order of the ids, without changing anything.
+-- list returns ids of records that may match a filter, without changing anything: every one
+-- that does, and some that don't. Who asked reads the records and judges.
 --
 -- ARGV[5]  the id to go on behind, or ''
 -- ARGV[6]  '1' for descending ids
--- ARGV[7]  how many
--- ARGV[8]  '1' to return the newest worker of each as well
--- Returns  for each id: id, head ('' if there is none), newest worker.
-local ids
-if ARGV[6] == '1' then
-  ids = call('ZREVRANGEBYLEX', P .. 'ids', ARGV[5] == '' and '+' or '(' .. ARGV[5], '-', 'LIMIT', 0, ARGV[7])
-else
-  ids = call('ZRANGEBYLEX', P .. 'ids', ARGV[5] == '' and '-' or '(' .. ARGV[5], '+', 'LIMIT', 0, ARGV[7])
+-- ARGV[7]  how many ids to return
+-- ARGV[8]  how many to look at, at most
+-- ARGV[9]  letters of the wanted statuses, or '' for all
+-- ARGV[10] enqueued not before, ARGV[11] not after; ARGV[12] finished not after; or '' each
+-- ARGV[13] what the workers of a record end in: the newest and its length; or ''
+-- ARGV[14] how many queues follow, ARGV[15] how many tasks; 0 means all
+-- ARGV[16…] queues; tasks; and ids, if these are to be looked at instead: then ARGV[5] to
+--          ARGV[8] have no say
+-- Returns  1 if no others are behind, the last id looked at, how many were looked at, and a
+--          list of the ids in the order of their index, or as they were given.
+--
+-- Going on behind an id misses no record, whatever is added, changed or deleted meanwhile:
+-- the place of an id in `ids` never changes. Order is the index's affair and not Lua's, which
+-- compares by the server's locale.
+local newest, want, look = ARGV[6] == '1', tonumber(ARGV[7]), tonumber(ARGV[8])
+local since, till, finished, newest_worker = ARGV[10], ARGV[11], ARGV[12], ARGV[13]
+local last_queue = 15 + tonumber(ARGV[14])
+local last_task = last_queue + tonumber(ARGV[15])
+local every_status, every_queue, every_task = ARGV[9] == '', last_queue == 15, last_task == last_queue
+local letters, names, tasks = {}, {}, {}
+for i = 1, #ARGV[9] do letters[byte(ARGV[9], i)] = true end
+for i = 16, last_queue do names[ARGV[i]] = true end
+for i = last_queue + 1, last_task do tasks[ARGV[i]] = true end
+local timed = since ~= '' or till ~= '' or finished ~= ''
+local named = not (every_queue and every_task)
+local all = every_status and not timed and not named and newest_worker == ''
+
+-- candidate reports whether a record may match. A head that is cut can't be decoded.
+local function candidate(id)
+  local h = call('HGET', P .. 't:' .. id, 'h')
+  if not h or #h < 214 or not (every_status or letters[byte(h, 2)]) then return false end
+  if named then
+    local q = 214 + (tonumber(sub(h, 212, 214)) or 0)
+    if not ((every_queue or names[sub(h, 215, q)]) and (every_task or tasks[sub(h, q + 1)])) then return false end
+  end
+  if timed then
+    local t, f = sub(h, 36, 53), sub(h, 126, 143)
+    if not early(t) and (since ~= '' and t < since or till ~= '' and t > till) then return false end
+    if finished ~= '' and not early(f) and f > finished then return false end
+  end
+  return newest_worker == '' or sub(call('HGET', P .. 't:' .. id, 'w') or '', -#newest_worker) == newest_worker
 end
-local answers = {}
-for _, id in ipairs(ids) do
-  answers[#answers + 1] = id
-  answers[#answers + 1] = call('HGET', key(id), 'h') or ''
-  answers[#answers + 1] = ARGV[8] == '1' and last_worker(call('HGET', key(id), 'w')) or ''
+
+if #ARGV > last_task then
+  local found = {}
+  for i = last_task + 1, #ARGV do
+    if candidate(ARGV[i]) then found[#found + 1] = ARGV[i] end
+  end
+  return { 1, '', #ARGV - last_task, found }
 end
-return answers
+
+local found, at, looked, step = {}, ARGV[5], 0, want
+while looked < look do
+  step = math.min(step, look - looked)
+  local ids
+  if newest then
+    ids = call('ZREVRANGEBYLEX', P .. 'ids', at == '' and '+' or '(' .. at, '-', 'LIMIT', 0, step)
+  else
+    ids = call('ZRANGEBYLEX', P .. 'ids', at == '' and '-' or '(' .. at, '+', 'LIMIT', 0, step)
+  end
+  for i, id in ipairs(ids) do
+    at = id
+    if all or candidate(id) then
+      found[#found + 1] = id
+      if #found == want then
+        return { i == #ids and i < step and 1 or 0, at, looked + i, found }
+      end
+    end
+  end
+  looked = looked + #ids
+  if #ids < step then return { 1, at, looked, found } end
+  step = math.min(2 * step, 1000)
+end
+return { 0, at, looked, found }

@@ -1,0 +1,108 @@
+package redis
+
+import (
+	"context"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/sideman-go/sideman/tasks"
+)
+
+const (
+	// maxLooked bounds how many ids one page of a list looks at. A record that is read whole
+	// counts as fetchCost of them.
+	maxLooked = 100_000
+	fetchCost = 5
+	// listPiece is how many ids one script returns, listLook how many all shards' scripts
+	// look at, leastLook how many each does, however many shards there are, and fetchPiece how
+	// many records are fetched together.
+	listPiece  = 500
+	listLook   = 3_500
+	leastLook  = 250
+	fetchPiece = 100
+	// listFew is how many records may have the wanted statuses for their indexes to be
+	// read, and listQueues how many queues those that are READY may be in.
+	listFew    = 20_000
+	listQueues = 1_000
+)
+
+// List implements tasks.Lister. Scripts look at the heads of the records; only those that may
+// match are read whole, and judged.
+//
+// A page is looked for along the ids first, where it is soon found if many match. If not, and
+// few records have the wanted statuses, the page goes on with the ids of those. Either way all
+// that matches up to some id has been seen, so each page can choose anew.
+func (b *Backend) List(ctx context.Context, req tasks.ListRequest) (tasks.Page, error) {
+	if err := b.ready(ctx); err != nil {
+		return tasks.Page{}, err
+	}
+	return run(ctx, b, false, func(ctx context.Context) (tasks.Page, error) { return b.list(ctx, &req) })
+}
+
+func (b *Backend) list(ctx context.Context, req *tasks.ListRequest) (page tasks.Page, err error) {
+	l, possible := b.lookFor(req)
+	if !possible {
+		return page, nil
+	}
+	after, size := req.After, req.PageSize()
+	for looked := 0; ; {
+		c, err := l.next(ctx, after)
+		if err != nil {
+			return tasks.Page{}, err
+		}
+		looked += c.looked
+		for len(c.ids) > 0 {
+			n := min(len(c.ids), fetchPiece, size-len(page.Records))
+			recs, err := b.fetch(ctx, c.ids[:n])
+			if err != nil {
+				return tasks.Page{}, err
+			}
+			for _, r := range recs {
+				if req.Match(r) {
+					page.Records = append(page.Records, r)
+				}
+			}
+			after, c.ids = c.ids[n-1], c.ids[n:]
+			looked += n * fetchCost
+			if len(c.ids) > 0 && (len(page.Records) == size || looked >= maxLooked) {
+				page.Next = after
+				return page, nil
+			}
+		}
+		if c.end {
+			return page, nil
+		}
+		after = c.stop
+		if len(page.Records) == size || looked >= maxLooked {
+			page.Next = after
+			return page, nil
+		}
+	}
+}
+
+// fetch reads records that are still there. One that can't be decoded is left out: Check and
+// GetResult tell.
+func (b *Backend) fetch(ctx context.Context, ids []string) ([]*tasks.Record, error) {
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	cmds := make([]*redis.MapStringStringCmd, len(ids))
+	_, err := b.client.Pipelined(ctx, func(p redis.Pipeliner) error {
+		for i, id := range ids {
+			cmds[i] = p.HGetAll(ctx, b.key(id))
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, classify(err).err
+	}
+	recs := make([]*tasks.Record, 0, len(ids))
+	for i, id := range ids {
+		if fields := cmds[i].Val(); len(fields) > 0 {
+			if s, err := decode(id, fields); err == nil {
+				recs = append(recs, &s.rec)
+			}
+		}
+	}
+	return recs, nil
+}

@@ -76,7 +76,7 @@
 //
 // An Enqueue of very many records is one script, during which the server does nothing else:
 // 10,000 take about a fifth of a second. List looks at the heads of up to 100,000 records for a
-// page, in scripts of a few thousand, unless 20,000 or fewer have the wanted statuses: those are
+// page, in scripts of a few thousand, unless 10,000 or fewer have the wanted statuses: those are
 // found by their indexes. Users of an ACL need the commands of the scripts and, for wake-ups, the
 // channel "namespace:news"; without it, idle workers poll four times a second. Not for a Ring
 // of go-redis, and not for replicas.

@@ -17,12 +17,12 @@ const (
 	// look at, leastLook how many each does, however many shards there are, and fetchPiece how
 	// many records are fetched together.
 	listPiece  = 500
-	listLook   = 3_500
+	listLook   = 2_500
 	leastLook  = 250
 	fetchPiece = 100
 	// listFew is how many records may have the wanted statuses for their indexes to be
 	// read, and listQueues how many queues those that are READY may be in.
-	listFew    = 20_000
+	listFew    = 10_000
 	listQueues = 1_000
 )
 

@@ -38,6 +38,7 @@ type options struct {
 	json, svg string
 	profile   string
 	ours      bool
+	read      string
 }
 
 func main() {
@@ -49,6 +50,7 @@ func main() {
 	flag.StringVar(&o.skip, "skip", "", "no scenarios whose name has this `text` in it")
 	flag.StringVar(&o.json, "json", "", "write all figures to this `file`")
 	flag.StringVar(&o.svg, "svg", "", "write a plot to this `file`")
+	flag.StringVar(&o.read, "read", "", "measure nothing: put together what runs have written to these `files` by -json")
 	flag.BoolVar(&o.ours, "ours", false, "only Sideman, for a profile")
 	flag.StringVar(&o.profile, "cpuprofile", "", "write a CPU profile to this `file`")
 	flag.Usage = func() {
@@ -113,7 +115,13 @@ func run(ctx context.Context, o options, out, progress io.Writer) error {
 	}
 	rep := newReport(o)
 	var failed []error
-	for on := range strings.SplitSeq(o.on, ",") {
+	if o.read != "" {
+		if rep, err = readReports(o.read); err != nil {
+			return err
+		}
+		o.on = ""
+	}
+	for on := range strings.FieldsFuncSeq(o.on, func(r rune) bool { return r == ',' }) {
 		err := measurePair(ctx, o, strings.TrimSpace(on), dir, rep, progress)
 		if ctx.Err() != nil {
 			failed = append(failed, errors.New("interrupted"))

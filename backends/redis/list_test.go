@@ -41,18 +41,32 @@ func recIDs(recs []*tasks.Record) []string {
 }
 
 // fillHay stores n READY records with some of a queue "rare" among them, which are claimed
-// first. There are so many that no page comes from the first look along the ids alone.
-func fillHay(t *testing.T, b *redis.Backend, n, rare int) (recs []*tasks.Record) {
+// first. Where they are further apart than a list looks along the ids at first, they are found by
+// their indexes.
+func fillHay(t *testing.T, b *redis.Backend, shards, n, rare int) (recs []*tasks.Record) {
 	t.Helper()
-	var stored sync.WaitGroup
-	stored.Add(n)
-	for i := range n {
+	all := make([]*tasks.Record, n)
+	for i := range all {
 		r := rec()
 		r.ID = fmt.Sprintf("id-%06d-%04x", i, i*7919%65536)
 		if i%(n/rare) == n/rare/2 {
 			r.Queue, r.Priority, r.Task = "rare", 50, []string{"a", "b"}[len(recs)%2]
 			recs = append(recs, r)
 		}
+		all[i] = r
+	}
+	if shards == 1 {
+		for part := range slices.Chunk(all, 1000) {
+			if err := b.Enqueue(t.Context(), part); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return recs
+	}
+	// A batch can't be in several shards.
+	var stored sync.WaitGroup
+	stored.Add(n)
+	for _, r := range all {
 		b.AEnqueue(t.Context(), []*tasks.Record{r}, func(err error) {
 			if err != nil {
 				t.Error(err)
@@ -80,7 +94,7 @@ func TestListFewAmongMany(t *testing.T) {
 	for _, shards := range []int{1, 5} {
 		t.Run(fmt.Sprintf("shards=%d", shards), func(t *testing.T) {
 			b := open(t, func(o *redis.Options) { o.Shards = shards })
-			rare := fillHay(t, b, 6_000, 15)
+			rare := fillHay(t, b, shards, 6_000, 15)
 			if _, err := b.Alter(t.Context(), tasks.Change{Kind: tasks.ChangeCancel}, []string{rare[3].ID, rare[12].ID}); err != nil {
 				t.Fatal(err)
 			}
@@ -151,7 +165,7 @@ func TestListFollowsRecordsThatMove(t *testing.T) {
 		for _, newest := range []bool{false, true} {
 			t.Run(fmt.Sprintf("shards=%d,newest=%v", shards, newest), func(t *testing.T) {
 				b := open(t, func(o *redis.Options) { o.Shards = shards })
-				want := recIDs(fillHay(t, b, 8_000, 10))
+				want := recIDs(fillHay(t, b, shards, 8_000, 3))
 				if newest {
 					slices.Reverse(want)
 				}
@@ -191,7 +205,7 @@ func TestListWithDamagedIndexes(t *testing.T) {
 	var o redis.Options
 	b := open(t, func(p *redis.Options) { o = *p })
 	c, prefix := raw(t, &o)
-	rare := fillHay(t, b, 6_000, 4)
+	rare := fillHay(t, b, 1, 6_000, 4)
 	ctx := t.Context()
 	for _, m := range c.ZRange(ctx, prefix+"ready:rare", 0, -1).Val() {
 		if m[21:] == rare[1].ID {
@@ -224,7 +238,7 @@ func TestListWithDamagedIndexes(t *testing.T) {
 // goes along the ids to the end.
 func TestListFewAmongTooMany(t *testing.T) {
 	b := open(t)
-	want := recIDs(fillHay(t, b, 14_000, 7))
+	want := recIDs(fillHay(t, b, 1, 14_000, 7))
 	req := tasks.ListRequest{Filter: tasks.Filter{Statuses: []tasks.Status{tasks.Ready}, Tasks: []string{"a", "b"}}, Limit: 3}
 	if got := recIDs(listAll(t, b, req, nil)); !slices.Equal(got, want) {
 		t.Errorf("got  %v\nwant %v", got, want)

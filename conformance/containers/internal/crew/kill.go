@@ -52,7 +52,8 @@ func (c *crew) killedIdle() {
 		from := time.Now()
 		ids = append(ids, c.enqueue(1, job{})...)
 		c.await("D", len(ids))
-		if took := time.Since(from); took > time.Second {
+		// On a busy machine that takes a moment; a worker that wasn't told would take an hour.
+		if took := time.Since(from); took > 5*time.Second {
 			t.Errorf("the idle worker had new work after %v, want at once", took)
 		}
 	}

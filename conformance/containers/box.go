@@ -21,10 +21,20 @@ type box struct {
 	cli  *testcontainers.DockerClient
 }
 
+// freezes is how often it is tried to pause a container: on a busy machine the kernel doesn't always
+// get all processes to stand still in the time that the runtime gives it, which thaws them again.
+const freezes = 5
+
 // pause makes all its processes stand still. The function that is returned ends that.
 func (b *box) pause(ctx context.Context) (resume func() error, err error) {
-	if _, err := b.cli.ContainerPause(ctx, b.c.GetContainerID(), client.ContainerPauseOptions{}); err != nil {
-		return nil, fmt.Errorf("pausing %s: %w", b.what, err)
+	for try := 1; ; try++ {
+		_, err := b.cli.ContainerPause(ctx, b.c.GetContainerID(), client.ContainerPauseOptions{})
+		if err == nil {
+			break
+		}
+		if try == freezes || !strings.Contains(err.Error(), "unable to freeze") {
+			return nil, fmt.Errorf("pausing %s: %w", b.what, err)
+		}
 	}
 	return func() error {
 		_, err := b.cli.ContainerUnpause(context.WithoutCancel(ctx), b.c.GetContainerID(), client.ContainerUnpauseOptions{})

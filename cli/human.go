@@ -100,18 +100,6 @@ func number(n int64) string {
 	return sign + s
 }
 
-// size is a number of bytes: "512 B", "1.2 kB", "3.4 MB".
-func size(n int) string {
-	if n < 1000 {
-		return strconv.Itoa(n) + " B"
-	}
-	v, unit := float64(n), 0
-	for v >= 999.95 && unit < 4 {
-		v, unit = v/1000, unit+1
-	}
-	return fmt.Sprintf("%.1f %s", v, []string{"B", "kB", "MB", "GB", "TB"}[unit])
-}
-
 // stamp is a time as programs get it: RFC 3339 in UTC; the zero time is "".
 func stamp(t time.Time) string {
 	if t.IsZero() {

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"iter"
 	"maps"
 	"slices"
 	"strings"
@@ -99,7 +98,11 @@ func listTasks(ctx context.Context, c *call, _ []string) error {
 		return err
 	}
 	last, more := "", false
-	all := pages(ctx, admin, tasks.ListRequest{Filter: filter, Newest: !c.bool("oldest"), After: c.text("after")}, limit)
+	req := tasks.ListRequest{Filter: filter, Newest: !c.bool("oldest"), After: c.text("after"), Limit: tasks.MaxPage}
+	if limit > 0 {
+		req.Limit = min(limit+1, tasks.MaxPage) // one more tells whether there are more
+	}
+	all := admin.From(ctx, req)
 	shown := func(yield func(*tasks.Record, error) bool) {
 		n := 0
 		for rec, err := range all {
@@ -124,32 +127,6 @@ func listTasks(ctx context.Context, c *call, _ []string) error {
 		c.say("There are more: --after %s, or --limit 0 for all.", last)
 	}
 	return nil
-}
-
-// pages yields what a request selects, page by page. With a limit it asks for one more than that.
-func pages(ctx context.Context, admin *tasks.Admin, req tasks.ListRequest, limit int) iter.Seq2[*tasks.Record, error] {
-	return func(yield func(*tasks.Record, error) bool) {
-		req.Limit = tasks.MaxPage
-		if limit > 0 {
-			req.Limit = min(limit+1, tasks.MaxPage)
-		}
-		for {
-			page, err := admin.List(ctx, req)
-			if err != nil {
-				yield(nil, err)
-				return
-			}
-			for _, rec := range page.Records {
-				if !yield(rec, nil) {
-					return
-				}
-			}
-			if page.Next == "" {
-				return
-			}
-			req.After = page.Next
-		}
-	}
 }
 
 func (p *Program) tasksShowCommand() *cobra.Command {

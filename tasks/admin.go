@@ -57,8 +57,14 @@ func (a *Admin) List(ctx context.Context, req ListRequest) (Page, error) {
 // All yields every record that the filter matches, page by page. It ends after the
 // first error.
 func (a *Admin) All(ctx context.Context, filter Filter) iter.Seq2[*Record, error] {
+	return a.From(ctx, ListRequest{Filter: filter, Limit: MaxPage})
+}
+
+// From yields the records of the page that List would return and of all pages behind it;
+// the request's Limit is the size of each. It ends after the first error.
+func (a *Admin) From(ctx context.Context, req ListRequest) iter.Seq2[*Record, error] {
 	return func(yield func(*Record, error) bool) {
-		req := ListRequest{Filter: filter, Limit: MaxPage}
+		req := req // each use begins anew
 		for {
 			page, err := a.List(ctx, req)
 			if err != nil {

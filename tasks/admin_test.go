@@ -135,6 +135,15 @@ func TestI1_AllFollowsThePages(t *testing.T) {
 			break
 		}
 	}
+	from := a.From(t.Context(), tasks.ListRequest{After: "r27", Limit: 1})
+	for range 2 { // each use begins anew
+		ids = nil
+		for rec, err := range from {
+			wantNil(t, "From", err)
+			ids = append(ids, rec.ID)
+		}
+		equal(t, "ids behind r27", strings.Join(ids, " "), "r28 r29")
+	}
 	b.broken = tasks.ErrUnavailable
 	n = 0
 	for rec, err := range a.All(t.Context(), tasks.Filter{}) {

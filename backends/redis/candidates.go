@@ -10,6 +10,9 @@ import (
 	"github.com/sideman-go/sideman/tasks"
 )
 
+// everyLetter are the statuses' letters, in the order in which lookFor has them.
+const everyLetter = "RWSFC"
+
 // lookout looks for the records of one page.
 type lookout struct {
 	b      *Backend
@@ -19,8 +22,12 @@ type lookout struct {
 	// is what the script list is told of it.
 	letters string
 	queues  []any
+	tasks   []any
 	filter  []any
-	rounds  int
+	// along are the indexes by id that a walk goes along: that of all records, or those of the
+	// wanted statuses, which are in no other then.
+	along  []string
+	rounds int
 	// rest are the ids that are left of those gathered.
 	gathered bool
 	rest     []string
@@ -49,8 +56,17 @@ func (b *Backend) lookFor(req *tasks.ListRequest) (l *lookout, possible bool) {
 	if l.letters == "" {
 		return nil, false
 	}
-	if len(l.letters) == 5 {
-		l.letters = ""
+	switch l.letters {
+	case everyLetter:
+		l.letters, l.along = "", []string{"ids"}
+	case "F":
+		l.along = []string{"failed"}
+	case "C":
+		l.along = []string{"cancelled"}
+	case "FC":
+		l.along = []string{"failed", "cancelled"}
+	default:
+		l.along = []string{"ids"}
 	}
 	bound := func(t time.Time) string {
 		s, err := formatTime(t)
@@ -66,18 +82,18 @@ func (b *Backend) lookFor(req *tasks.ListRequest) (l *lookout, possible bool) {
 	for _, q := range f.Queues {
 		l.queues = append(l.queues, q)
 	}
-	l.filter = []any{l.letters, bound(f.Since), bound(f.Until), bound(f.FinishedBefore), worker, len(f.Queues), len(f.Tasks)}
-	l.filter = append(l.filter, l.queues...)
 	for _, name := range f.Tasks {
-		l.filter = append(l.filter, name)
+		l.tasks = append(l.tasks, name)
 	}
+	l.filter = []any{l.letters, bound(f.Since), bound(f.Until), bound(f.FinishedBefore), worker, len(f.Queues), len(f.Tasks)}
+	l.filter = slices.Concat(l.filter, l.queues, l.tasks)
 	return l, true
 }
 
 // next returns some candidates behind an id: up to that, the caller has seen all.
 func (l *lookout) next(ctx context.Context, after string) (c candidates, err error) {
 	l.rounds++
-	if l.rounds == 2 && l.letters != "" {
+	if l.rounds == 2 && l.along[0] == "ids" && (l.letters != "" || len(l.queues)+len(l.tasks) > 0) {
 		if err := l.gather(ctx, after); err != nil {
 			return c, err
 		}
@@ -96,28 +112,32 @@ func (l *lookout) order(x, y string) int {
 	return strings.Compare(x, y)
 }
 
-// walk returns the next ids of all shards.
+// walk returns the next ids of all shards and indexes.
 func (l *lookout) walk(ctx context.Context, after string) (c candidates, err error) {
 	flag := "0"
 	if l.newest {
 		flag = "1"
 	}
-	look := max(listLook/l.b.shards, leastLook, l.n)
+	sources := l.b.shards * len(l.along)
+	look := max(listLook/sources, leastLook, l.n)
 	c.end = true
-	for shard := range l.b.shards {
-		found, err := l.ask(ctx, shard, []any{after, flag, l.n, look}, nil)
+	for source := range sources {
+		shard, index := source/len(l.along), l.along[source%len(l.along)]
+		found, err := l.ask(ctx, shard, []any{after, flag, l.n, look, index}, nil)
 		if err != nil {
 			return c, err
 		}
-		// Behind the last id that a shard has looked at, nothing is known of that shard.
+		// Behind the last id that a source has looked at, nothing is known of it.
 		if !found.end && (c.end || l.order(found.stop, c.stop) < 0) {
 			c.stop, c.end = found.stop, false
 		}
 		c.looked += found.looked
 		c.ids = append(c.ids, found.ids...)
 	}
-	if l.b.shards > 1 {
+	if sources > 1 {
 		slices.SortFunc(c.ids, l.order)
+		// A record can have gone from one index to the other between two scripts.
+		c.ids = slices.Compact(c.ids)
 	}
 	if !c.end {
 		c.ids = slices.DeleteFunc(c.ids, func(id string) bool { return l.order(id, c.stop) > 0 })
@@ -140,14 +160,18 @@ func (l *lookout) ask(ctx context.Context, shard int, where, ids []any) (c candi
 	}, nil
 }
 
-// gather reads the ids behind one from the indexes of the statuses, if there are few in all
+// gather reads the ids behind one from the indexes of the wanted statuses, if there are few in all
 // shards together. A record has its index in its own shard, so the shards can be asked one
 // after the other.
 func (l *lookout) gather(ctx context.Context, after string) error {
 	var ids []string
 	for shard := range l.b.shards {
+		letters := l.letters
+		if letters == "" {
+			letters = everyLetter
+		}
 		reply, err := l.b.eval(ctx, &l.b.scripts.gather, shard,
-			append([]any{listFew - len(ids), listQueues, l.letters}, l.queues...)...)
+			slices.Concat([]any{listFew - len(ids), listMost, letters, len(l.queues)}, l.queues, l.tasks)...)
 		if err != nil {
 			return err
 		}
@@ -175,7 +199,7 @@ func (l *lookout) sift(ctx context.Context) (c candidates, err error) {
 		for n, i := range which {
 			ids[n] = piece[i]
 		}
-		found, err := l.ask(ctx, shard, []any{"", "", 0, 0}, ids)
+		found, err := l.ask(ctx, shard, []any{"", "", 0, 0, ""}, ids)
 		c.looked += found.looked
 		c.ids = append(c.ids, found.ids...)
 		return err

@@ -21,16 +21,18 @@ const (
 	leastLook  = 250
 	fetchPiece = 100
 	// listFew is how many records may have the wanted statuses for their indexes to be
-	// read, and listQueues how many queues those that are READY may be in.
-	listFew    = 10_000
-	listQueues = 1_000
+	// read, and listMost how many queues those that are READY may be in, and how many counters
+	// may be looked at.
+	listFew  = 10_000
+	listMost = 1_000
 )
 
 // List implements tasks.Lister. Scripts look at the heads of the records; only those that may
 // match are read whole, and judged.
 //
-// A page is looked for along the ids first, where it is soon found if many match. If not, and
-// few records have the wanted statuses, the page goes on with the ids of those. Either way all
+// A page is looked for along the ids first, where it is soon found if many match; if only FAILED
+// or CANCELLED ones are wanted, along the ids of those. If it isn't found, and few records have the
+// wanted statuses in the wanted queues, the page goes on with the ids of those. Either way all
 // that matches up to some id has been seen, so each page can choose anew.
 func (b *Backend) List(ctx context.Context, req tasks.ListRequest) (tasks.Page, error) {
 	if err := b.ready(ctx); err != nil {

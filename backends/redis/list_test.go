@@ -116,6 +116,10 @@ func TestListFewAmongMany(t *testing.T) {
 				"failed":   failed,
 				"running":  {Statuses: []tasks.Status{tasks.Running}},
 				"both":     {Statuses: []tasks.Status{tasks.Failed, tasks.Running}},
+				"stopped":  {Statuses: []tasks.Status{tasks.Cancelled}},
+				"unhappy":  {Statuses: []tasks.Status{tasks.Failed, tasks.Cancelled}},
+				"unended":  {Statuses: []tasks.Status{tasks.Failed, tasks.Cancelled, tasks.Running}},
+				"unknown":  {Tasks: []string{"c"}},
 				"final":    {Statuses: []tasks.Status{tasks.Successful, tasks.Failed, tasks.Cancelled}},
 				"ready":    {Statuses: []tasks.Status{tasks.Ready}, Queues: []string{"rare"}},
 				"queue":    {Queues: []string{"none", "rare"}},
@@ -239,7 +243,13 @@ func TestListWithDamagedIndexes(t *testing.T) {
 func TestListFewAmongTooMany(t *testing.T) {
 	b := open(t)
 	want := recIDs(fillHay(t, b, 1, 14_000, 7))
-	req := tasks.ListRequest{Filter: tasks.Filter{Statuses: []tasks.Status{tasks.Ready}, Tasks: []string{"a", "b"}}, Limit: 3}
+	for _, c := range claim(t, b, len(want), "rare") {
+		settleOne(t, b, failure(c))
+	}
+	if _, err := b.Alter(t.Context(), tasks.Change{Kind: tasks.ChangeRetry}, want); err != nil {
+		t.Fatal(err)
+	}
+	req := tasks.ListRequest{Filter: tasks.Filter{Statuses: []tasks.Status{tasks.Ready}, Error: "broken"}, Limit: 3}
 	if got := recIDs(listAll(t, b, req, nil)); !slices.Equal(got, want) {
 		t.Errorf("got  %v\nwant %v", got, want)
 	}

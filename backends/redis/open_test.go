@@ -71,11 +71,13 @@ func TestOtherLayoutIsRefused(t *testing.T) {
 	if !found(other.Check(t.Context()), "redis.E008") {
 		t.Errorf("Check says %v", other.Check(t.Context()))
 	}
-	c.HSet(t.Context(), "{"+o.Namespace+":0}:layout", "version", "2")
 	o.Shards = 0
-	if _, err := redis.Open(t.Context(), o); !errors.Is(err, tasks.ErrUnavailable) {
-		t.Errorf("with a newer layout: %v", err)
+	for _, version := range []string{"1", "3"} {
+		c.HSet(t.Context(), "{"+o.Namespace+":0}:layout", "version", version)
+		if _, err := redis.Open(t.Context(), o); !errors.Is(err, tasks.ErrUnavailable) || !strings.Contains(err.Error(), "has layout "+version) {
+			t.Errorf("with layout %s: %v", version, err)
+		}
 	}
-	c.HSet(t.Context(), "{"+o.Namespace+":0}:layout", "version", "1")
+	c.HSet(t.Context(), "{"+o.Namespace+":0}:layout", "version", "2")
 	enqueue(t, b, rec())
 }

@@ -177,12 +177,15 @@ func (b *Backend) layOut(ctx context.Context) error {
 }
 
 // layoutVersion is the version of the keys and of the head.
-const layoutVersion = 1
+const layoutVersion = 2
 
 func (b *Backend) checkLayout(fields []string) error {
 	switch {
 	case len(fields) != 2:
 		return fmt.Errorf("%w: the layout of namespace %q", tasks.ErrDamaged, b.namespace)
+	case fields[0] == "1":
+		return fmt.Errorf("%w: namespace %q has layout 1, of before the first release, and this program knows %d: "+
+			"have its tasks run by the version that stored them, or use another namespace", tasks.ErrUnavailable, b.namespace, layoutVersion)
 	case fields[0] != strconv.Itoa(layoutVersion):
 		return fmt.Errorf("%w: namespace %q has layout %s, and this program knows %d: use a newer version of it, or another namespace",
 			tasks.ErrUnavailable, b.namespace, fields[0], layoutVersion)

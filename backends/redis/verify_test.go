@@ -74,9 +74,12 @@ func (b *Backend) verifyShard(ctx context.Context, shard int) error {
 			entry("leases", till+id)
 		default:
 			entry("final", till+id)
+			if r.Status != tasks.Successful {
+				entry(strings.ToLower(string(r.Status)), id)
+			}
 		}
 	}
-	for _, index := range []string{"ids", "expiry", "leases", "final"} {
+	for _, index := range []string{"ids", "expiry", "leases", "final", "failed", "cancelled"} {
 		want[index] = append(want[index], []string{}...)
 	}
 	for index, members := range want {

@@ -55,7 +55,9 @@ for i = 9, #ARGV do
   if r then
     answers[#answers + 1] = change(id, r)
   elseif damaged and kind == 'delete' and call('HDEL', P .. 'damaged', id) == 1 then
-    erase(id) -- its entries in the indexes are dropped when they come up
+    -- Its entries in other indexes are dropped when they come up, but these never do.
+    for _, index in pairs(IDS) do entry(index, id, false) end
+    erase(id)
     answers[#answers + 1] = '0'
   else
     answers[#answers + 1] = damaged and '3' or '2'

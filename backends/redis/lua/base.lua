@@ -19,6 +19,8 @@
 --   expiry        ZSET  expires, id of READY records that haven't started and can expire
 --   leases        ZSET  deadline, id of every RUNNING record
 --   final         ZSET  prune at, id of every final record
+--   failed        ZSET  id of every FAILED record
+--   cancelled     ZSET  id of every CANCELLED record
 --   queues        SET   queues that have, or have had, READY records
 --   counts        HASH  status, queue, task -> how many records
 --   paused        SET   queues

@@ -6,6 +6,8 @@
 -- ARGV[4]  how long CANCELLED records are kept
 
 local KEEP = { S = ARGV[2], F = ARGV[3], C = ARGV[4] }
+-- What people look for among very many is listed by ids of its own.
+local IDS = { F = 'failed', C = 'cancelled' }
 local TOKENLESS = '                                '
 
 -- past reports whether the time isn't after now; also if it is unset.
@@ -108,6 +110,7 @@ local function place(id, r)
     entry('leases', r.till .. id, true)
   else
     entry('final', r.till .. id, true)
+    if IDS[r.status] then entry(IDS[r.status], id, true) end
   end
 end
 
@@ -120,6 +123,7 @@ local function displace(id, r)
     entry('leases', r.till .. id, false)
   else
     entry('final', r.till .. id, false)
+    if IDS[r.status] then entry(IDS[r.status], id, false) end
   end
 end
 

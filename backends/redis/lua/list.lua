@@ -5,26 +5,27 @@
 -- ARGV[6]  '1' for descending ids
 -- ARGV[7]  how many ids to return
 -- ARGV[8]  how many to look at, at most
--- ARGV[9]  letters of the wanted statuses, or '' for all
--- ARGV[10] enqueued not before, ARGV[11] not after; ARGV[12] finished not after; or '' each
--- ARGV[13] what the workers of a record end in: the newest and its length; or ''
--- ARGV[14] how many queues follow, ARGV[15] how many tasks; 0 means all
--- ARGV[16…] queues; tasks; and ids, if these are to be looked at instead: then ARGV[5] to
---          ARGV[8] have no say
+-- ARGV[9]  which ids to go along: ids, failed or cancelled
+-- ARGV[10] letters of the wanted statuses, or '' for all
+-- ARGV[11] enqueued not before, ARGV[12] not after; ARGV[13] finished not after; or '' each
+-- ARGV[14] what the workers of a record end in: the newest and its length; or ''
+-- ARGV[15] how many queues follow, ARGV[16] how many tasks; 0 means all
+-- ARGV[17…] queues; tasks; and ids, if these are to be looked at instead: then ARGV[5] to
+--          ARGV[9] have no say
 -- Returns  1 if no others are behind, the last id looked at, how many were looked at, and a
 --          list of the ids in the order of their index, or as they were given.
 --
 -- Going on behind an id misses no record, whatever is added, changed or deleted meanwhile:
--- the place of an id in `ids` never changes. Order is the index's affair and not Lua's, which
+-- the place of an id in its index never changes. Order is the index's affair and not Lua's, which
 -- compares by the server's locale.
 local newest, want, look = ARGV[6] == '1', tonumber(ARGV[7]), tonumber(ARGV[8])
-local since, till, finished, newest_worker = ARGV[10], ARGV[11], ARGV[12], ARGV[13]
-local last_queue = 15 + tonumber(ARGV[14])
-local last_task = last_queue + tonumber(ARGV[15])
-local every_status, every_queue, every_task = ARGV[9] == '', last_queue == 15, last_task == last_queue
+local since, till, finished, newest_worker = ARGV[11], ARGV[12], ARGV[13], ARGV[14]
+local last_queue = 16 + tonumber(ARGV[15])
+local last_task = last_queue + tonumber(ARGV[16])
+local every_status, every_queue, every_task = ARGV[10] == '', last_queue == 16, last_task == last_queue
 local letters, names, tasks = {}, {}, {}
-for i = 1, #ARGV[9] do letters[byte(ARGV[9], i)] = true end
-for i = 16, last_queue do names[ARGV[i]] = true end
+for i = 1, #ARGV[10] do letters[byte(ARGV[10], i)] = true end
+for i = 17, last_queue do names[ARGV[i]] = true end
 for i = last_queue + 1, last_task do tasks[ARGV[i]] = true end
 local timed = since ~= '' or till ~= '' or finished ~= ''
 local named = not (every_queue and every_task)
@@ -54,14 +55,14 @@ if #ARGV > last_task then
   return { 1, '', #ARGV - last_task, found }
 end
 
-local found, at, looked, step = {}, ARGV[5], 0, want
+local index, found, at, looked, step = P .. ARGV[9], {}, ARGV[5], 0, want
 while looked < look do
   step = math.min(step, look - looked)
   local ids
   if newest then
-    ids = call('ZREVRANGEBYLEX', P .. 'ids', at == '' and '+' or '(' .. at, '-', 'LIMIT', 0, step)
+    ids = call('ZREVRANGEBYLEX', index, at == '' and '+' or '(' .. at, '-', 'LIMIT', 0, step)
   else
-    ids = call('ZRANGEBYLEX', P .. 'ids', at == '' and '-' or '(' .. at, '+', 'LIMIT', 0, step)
+    ids = call('ZRANGEBYLEX', index, at == '' and '-' or '(' .. at, '+', 'LIMIT', 0, step)
   end
   for i, id in ipairs(ids) do
     at = id

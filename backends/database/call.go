@@ -37,8 +37,9 @@ func (r pgxRunner) run(ctx context.Context, query string, args []any, each func(
 
 func eachRow(rows pgx.Rows, each func(scan func(...any) error) error) error {
 	defer rows.Close()
+	scan := rows.Scan
 	for rows.Next() {
-		if err := each(rows.Scan); err != nil {
+		if err := each(scan); err != nil {
 			return err
 		}
 	}

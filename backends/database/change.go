@@ -92,11 +92,14 @@ func (b *Backend) lookup(ctx context.Context, ids []string) (rows map[string]*ro
 
 // find reads records by a statement that returns what sqlLookup does.
 func (b *Backend) find(ctx context.Context, query string, args ...any) (rows []*row, now time.Time, err error) {
+	var version string
+	s := newScanner(&version, &now)
 	err = b.read(ctx, query, args, func() { rows = nil }, func(scan func(...any) error) error {
-		r := &row{}
-		if err := r.scan(scan, &r.version, &now); err != nil {
+		r, err := s.next(scan)
+		if err != nil {
 			return err
 		}
+		r.version = version
 		rows = append(rows, r)
 		return nil
 	})

@@ -250,8 +250,8 @@ func (b *Backend) readDups(ctx context.Context, r runner, dups []*fresh) (gone [
 	for _, f := range dups {
 		found := false
 		err := r.run(ctx, b.sql.get, []any{f.in.ID}, func(scan func(...any) error) error {
-			var stored row
-			if err := stored.scan(scan); err != nil {
+			stored, err := newScanner().next(scan)
+			if err != nil {
 				return err
 			}
 			if stored.damage != nil {
@@ -344,9 +344,9 @@ func (b *Backend) GetResult(ctx context.Context, id string) (*tasks.Record, erro
 		return nil, tasks.ErrResultNotFound
 	}
 	var found *row
-	err := b.read(ctx, b.sql.get, []any{id}, func() { found = nil }, func(scan func(...any) error) error {
-		found = &row{}
-		return found.scan(scan)
+	err := b.read(ctx, b.sql.get, []any{id}, func() { found = nil }, func(scan func(...any) error) (err error) {
+		found, err = newScanner().next(scan)
+		return err
 	})
 	switch {
 	case err != nil:

@@ -117,9 +117,10 @@ func (b *Backend) List(ctx context.Context, req tasks.ListRequest) (page tasks.P
 		req.Error != "", int64(size + 1), int64(firstLook),
 	}
 	forget := func() { page, seen, last = tasks.Page{}, 0, "" }
+	s := newScanner()
 	take := func(scan func(...any) error) error {
-		r := &row{}
-		if err := r.scan(scan); err != nil {
+		r, err := s.next(scan)
+		if err != nil {
 			return err
 		}
 		if seen++; seen > size {

@@ -44,6 +44,7 @@ func newQueries(schema string) *queries {
 		"@.", quote(schema)+".",
 		"<columns>", columns("t", false),
 		"<short>", columns("t", true),
+		"<claimed>", claimedColumns(),
 		"<running>", running,
 		"<now>", "statement_timestamp()",
 	)

@@ -1,7 +1,6 @@
 package database
 
 import (
-	"fmt"
 	"strings"
 	"time"
 
@@ -55,7 +54,7 @@ type row struct {
 	damage error
 }
 
-// columns are those of tasks that scan reads, of the table or alias t. Arguments and
+// columns are those of tasks that a scanner reads, of the table or alias t. Arguments and
 // value are NULL in the short form, for those that only change a record.
 func columns(t string, short bool) string {
 	list := strings.Split("id alias task queue priority status max_attempts attempts timeout retain "+
@@ -70,61 +69,6 @@ func columns(t string, short bool) string {
 		}
 	}
 	return strings.Join(list, ", ")
-}
-
-// scan reads columns, and then whatever more there is. It works for the rows of
-// pgx and of database/sql.
-func (r *row) scan(scan func(dest ...any) error, more ...any) error {
-	var (
-		priority, status                     int16
-		attempts                             int32
-		maxAttempts                          int64
-		timeout, retain                      pgtype.Int8
-		enqueued, runAfter, expires, started pgtype.Timestamptz
-		attempted, finished, until           pgtype.Timestamptz
-		reason, metadata, workers, errs      []byte
-		args, value                          []byte
-		rec                                  = &r.rec
-	)
-	dest := []any{
-		&rec.ID, &rec.Alias, &rec.Task, &rec.Queue, &priority, &status, &maxAttempts, &attempts, &timeout, &retain,
-		&enqueued, &runAfter, &expires, &started, &attempted, &finished, &until, &r.token,
-		&rec.CancelRequested, &reason, &metadata, &workers, &errs, &args, &value,
-	}
-	if err := scan(append(dest, more...)...); err != nil {
-		return err
-	}
-	rec.Priority, rec.Status, rec.MaxAttempts = int(priority), statusOf(status), int(maxAttempts)
-	rec.Timeout = time.Duration(timeout.Int64)
-	if retain.Valid {
-		d := time.Duration(retain.Int64)
-		rec.Retain = &d
-	}
-	rec.EnqueuedAt, rec.RunAfter, rec.ExpiresAt = utc(enqueued), utc(runAfter), utc(expires)
-	rec.StartedAt, rec.LastAttemptedAt, rec.FinishedAt = utc(started), utc(attempted), utc(finished)
-	r.until = utc(until)
-	rec.CancelReason = string(reason)
-	rec.Args, rec.Value = args, value
-
-	var err error
-	fault := func(what string, err error) {
-		if err != nil && r.damage == nil {
-			r.damage = fmt.Errorf("%w: record %q: its %s: %w", tasks.ErrDamaged, rec.ID, what, err)
-		}
-	}
-	rec.Metadata, err = decodeMetadata(metadata)
-	fault("metadata", err)
-	rec.WorkerIDs, err = decodeStrings(workers)
-	fault("workers", err)
-	rec.Errors, err = decodeErrors(errs)
-	fault("errors", err)
-	if len(rec.WorkerIDs) != int(attempts) {
-		fault("attempts", fmt.Errorf("%d, with %d workers", attempts, len(rec.WorkerIDs)))
-	}
-	if rec.Status == "" {
-		fault("status", fmt.Errorf("it is %d", status))
-	}
-	return nil
 }
 
 func (r *row) lease(l *lease) tasks.Lease {

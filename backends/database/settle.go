@@ -61,17 +61,18 @@ func (b *Backend) Settle(ctx context.Context, outs []tasks.Outcome) ([]error, er
 		return nil, nil
 	}
 	verdicts := make([]error, len(outs))
-	var quick, slow []settling
-	seen := make(map[string]bool, len(outs))
+	quick, slow := make([]settling, 0, len(outs)), []settling(nil)
+	type key struct{ id, token string }
+	seen := make(map[key]bool, len(outs))
 	for i := range outs {
 		out := &outs[i]
 		s := settling{out: out, at: i, lease: parseToken(out.Lease.ID, out.Lease.Token)}
-		key := out.Lease.ID + "\x00" + out.Lease.Token
+		k := key{out.Lease.ID, out.Lease.Token}
 		switch {
 		case !known(out.Kind):
 			verdicts[i] = fmt.Errorf("database: unknown kind of outcome %q", out.Kind)
 			continue
-		case !isText(out.Lease.ID) || seen[key]:
+		case !isText(out.Lease.ID) || seen[k]:
 			verdicts[i] = tasks.ErrLeaseLost
 			continue
 		case out.Kind == tasks.OutcomeSuccess:
@@ -79,7 +80,7 @@ func (b *Backend) Settle(ctx context.Context, outs []tasks.Outcome) ([]error, er
 		default:
 			slow = append(slow, s)
 		}
-		seen[key] = true
+		seen[k] = true
 	}
 	wrote := false
 	err := eachChunk(quick, func(chunk []settling) error {
@@ -149,8 +150,8 @@ func (b *Backend) settleSuccess(ctx context.Context, all []settling, verdicts []
 		}
 	}
 	done := make([]bool, len(all))
+	var at int
 	sent, err := b.change(ctx, b.sql.success, []any{ids, tokens, values, int64(b.keep.Successful)}, func(scan func(...any) error) error {
-		var at int
 		err := scan(&at)
 		if err == nil {
 			done[at-1] = true

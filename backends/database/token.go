@@ -26,11 +26,13 @@ const (
 
 // token makes the token of a lease.
 func (l *lease) token(id string) string {
-	b := make([]byte, 0, sizeToken)
-	b = binary.BigEndian.AppendUint32(b, l.index)
+	var room [sizeToken]byte
+	var text [2 * sizeToken]byte
+	b := binary.BigEndian.AppendUint32(room[:0], l.index)
 	b = append(b, l.key...)
 	sum := sumOf(b, id)
-	return hex.EncodeToString(append(b, sum[:sizeSum]...))
+	hex.Encode(text[:], append(b, sum[:sizeSum]...))
+	return string(text[:])
 }
 
 func sumOf(parts []byte, id string) [sha256.Size]byte {
@@ -41,12 +43,17 @@ func sumOf(parts []byte, id string) [sha256.Size]byte {
 // parseToken takes the token of a record apart. What can't be a token of ours gets a key that
 // no record has, so that the server is asked all the same whether it can be reached.
 func parseToken(id, s string) lease {
-	b, err := hex.DecodeString(s)
-	if err == nil && len(b) == sizeToken {
-		parts := b[:sizeToken-sizeSum]
-		sum := sumOf(parts, id)
-		if string(sum[:sizeSum]) == string(b[len(parts):]) && s == hex.EncodeToString(b) {
-			return lease{index: binary.BigEndian.Uint32(b), key: parts[4:]}
+	if len(s) == 2*sizeToken {
+		var text, again [2 * sizeToken]byte
+		copy(text[:], s)
+		b := make([]byte, sizeToken)
+		if _, err := hex.Decode(b, text[:]); err == nil {
+			parts := b[:sizeToken-sizeSum]
+			sum := sumOf(parts, id)
+			hex.Encode(again[:], b)
+			if string(sum[:sizeSum]) == string(b[len(parts):]) && again == text {
+				return lease{index: binary.BigEndian.Uint32(b), key: parts[4:]}
+			}
 		}
 	}
 	return lease{key: []byte("no token of ours: " + cut(s))}

@@ -28,14 +28,15 @@ type turnover struct {
 	rate float64
 }
 
-// ahead returns how many are expected to end in the time that claiming ahead covers.
-func (t *turnover) ahead(now time.Time) int {
+// ahead returns how many are expected to end in the time that claiming ahead covers, and during
+// a claim that takes so long, which counts for no longer than that.
+func (t *turnover) ahead(now time.Time, claim time.Duration) (covered, meanwhile int) {
 	if dt := now.Sub(t.at); dt >= 2*time.Millisecond {
 		share := 1 - math.Exp(-float64(dt)/float64(30*time.Millisecond))
 		t.rate += share * (float64(t.n)/dt.Seconds() - t.rate)
 		t.n, t.at = 0, now
 	}
-	return int(t.rate * ahead.Seconds())
+	return int(t.rate * ahead.Seconds()), int(t.rate * min(claim, ahead).Seconds())
 }
 
 // dispatch claims until the worker stops or there is nothing more to do.
@@ -99,10 +100,13 @@ func (w *Worker) want() (int, dispatchState) {
 		state = holding
 	}
 	free := w.opts.Concurrency - w.running
-	spare := min(w.opts.LookAhead, w.turnover.ahead(now))
-	w.lowWater = spare / 2
+	spare, meanwhile := w.turnover.ahead(now, w.claimTook)
+	spare, meanwhile = min(w.opts.LookAhead, spare), min(w.opts.LookAhead, meanwhile)
 	held := w.buffer.len()
-	n := free + spare - held
+	// What is used up while the claim is under way is claimed now, or the slots would be empty
+	// until it returns.
+	n := free + spare - max(0, held-meanwhile)
+	w.lowWater = meanwhile + spare/2
 	if held > w.lowWater {
 		n = 0 // enough for now: claim more at a time later
 	}
@@ -161,6 +165,7 @@ func (w *Worker) claim(n int) (got int, err error) {
 		})
 		cancel()
 		if len(claimed) > 0 {
+			w.claimTook = time.Since(asked)
 			w.adopt(claimed, asked)
 		}
 		got += len(claimed)

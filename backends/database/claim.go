@@ -27,6 +27,9 @@ const (
 	queuesSome = `queue(name) AS (SELECT DISTINCT q.name COLLATE "C" FROM unnest($1::text[]) q(name))`
 )
 
+// hasExpired says that a record that is to be claimed has expired instead.
+const hasExpired = `(t.attempts = 0 AND t.expires_at IS NOT NULL AND t.expires_at <= <now>)`
+
 // levels makes the table level(queue, priority, first) of the priorities in use in queues that
 // aren't left out ($2) or paused, with the earliest due of each, by going from one to the next in the
 // index. first is where to begin in a level: before it there may be any number of entries of records
@@ -61,6 +64,9 @@ const levels = `level(queue, priority, first) AS (
 // that was changed otherwise is somewhere else by then (at), and is left for the next claim.
 // Nothing that is deferred is looked at: a level ends where due is in the future.
 //
+// The records are written by their places, all in one scan: joined with them, each would be a
+// scan of its own. What is the same for all is in a SELECT, which is computed once.
+//
 // The row of the claim is written by the same statement as the records become RUNNING, and
 // so is that of the final ones: a sweep never misses one. A row of another claim at
 // the place of one that is over has another key.
@@ -82,30 +88,32 @@ share AS (
 	SELECT l.queue, l.priority, l.first, $3::int8 FROM level l WHERE (SELECT o.one FROM single o)
 ),
 taken AS MATERIALIZED (
-	SELECT c.at, c.expired
+	SELECT c.at
 	FROM share s CROSS JOIN LATERAL (
-		SELECT t.ctid AS at, (t.attempts = 0 AND t.expires_at IS NOT NULL AND t.expires_at <= <now>) AS expired FROM @.tasks t
+		SELECT t.ctid AS at FROM @.tasks t
 		WHERE t.place < 2 AND t.queue = s.queue AND t.priority = s.priority AND t.due >= s.first AND t.due <= <now>
 		ORDER BY t.due, t.id LIMIT s.n FOR UPDATE SKIP LOCKED
 	) c
 ),
 done AS (
 	UPDATE @.tasks t SET
-		status           = CASE WHEN k.expired THEN 4 ELSE 1 END,
-		attempts         = t.attempts + CASE WHEN k.expired THEN 0 ELSE 1 END,
-		workers          = CASE WHEN k.expired THEN t.workers ELSE coalesce(t.workers, '') || $4::bytea END,
-		started_at       = CASE WHEN k.expired THEN t.started_at ELSE coalesce(t.started_at, <now>) END,
-		attempted_at     = CASE WHEN k.expired THEN t.attempted_at ELSE <now> END,
-		token            = CASE WHEN k.expired THEN NULL ELSE $5::bytea END,
-		finished_at      = CASE WHEN k.expired THEN <now> END,
+		status           = CASE WHEN <expired> THEN 4 ELSE 1 END,
+		attempts         = t.attempts + CASE WHEN <expired> THEN 0 ELSE 1 END,
+		workers          = CASE WHEN <expired> THEN t.workers ELSE coalesce(t.workers, '') || $4::bytea END,
+		started_at       = CASE WHEN <expired> THEN t.started_at ELSE coalesce(t.started_at, <now>) END,
+		attempted_at     = CASE WHEN <expired> THEN t.attempted_at ELSE <now> END,
+		token            = CASE WHEN <expired> THEN NULL ELSE $5::bytea END,
+		finished_at      = CASE WHEN <expired> THEN <now> END,
 		cancel_requested = false,
-		cancel_reason    = CASE WHEN k.expired THEN $8::bytea ELSE t.cancel_reason END,
+		cancel_reason    = CASE WHEN <expired> THEN $8::bytea ELSE t.cancel_reason END,
 		until            = CASE
-			WHEN NOT k.expired THEN <now> + $6::int8 * interval '1 microsecond'
+			WHEN NOT <expired> THEN (SELECT <now> + $6::int8 * interval '1 microsecond')
 			WHEN coalesce(t.retain, $7::int8) >= 0 THEN <now> + coalesce(t.retain, $7::int8) / 1000 * interval '1 microsecond'
 			END
-	FROM taken k WHERE t.ctid = k.at
-	RETURNING t.*
+	WHERE t.ctid = ANY (ARRAY(SELECT k.at FROM taken k))
+	RETURNING t.id, t.alias, t.task, t.queue, t.priority, t.status, t.max_attempts, t.attempts, t.timeout, t.retain,
+		t.enqueued_at, t.run_after, t.expires_at, t.started_at, t.attempted_at, t.finished_at, t.until,
+		t.cancel_reason, t.metadata, t.workers, t.errors, t.args, t.value
 ),
 leased AS (
 	INSERT INTO @.leases AS l (until, n, key, ids)

@@ -50,7 +50,7 @@ func newQueries(schema string) *queries {
 	)
 	fill := func(query string) string { return names.Replace(due.Replace(query)) }
 	with := func(queues, query string) string {
-		return fill(strings.NewReplacer("<queues>", queues, "<levels>", levels).Replace(query))
+		return fill(strings.NewReplacer("<queues>", queues, "<levels>", levels, "<expired>", hasExpired).Replace(query))
 	}
 	all := func(query string) string { return with(queuesAll, query) }
 	some := func(query string) string { return with(queuesSome, query) }

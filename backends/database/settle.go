@@ -16,7 +16,7 @@ const running = `t.status = 1`
 // sqlSuccess makes RUNNING records SUCCESSFUL whose token is right.
 //
 // In: $1 ids, $2 tokens, $3 values, $4 for how many nanoseconds successful records are
-// kept, below 0 for ever. Out: which were settled, counted from 1. Records that aren't to be kept
+// kept, below 0 for ever. Out: how many were settled, and if not all, which, counted from 1. Records that aren't to be kept
 // at all are left for sqlSwap, which can delete.
 //
 // The token is compared with the row as it is when its lock is had, so a lease that was
@@ -25,8 +25,10 @@ const running = `t.status = 1`
 const sqlSuccess = `WITH done AS (
 	UPDATE @.tasks t SET
 		status = 2, value = n.value, finished_at = <now>, token = NULL, cancel_requested = false, cancel_reason = NULL,
-		until = CASE WHEN coalesce(t.retain, $4::int8) >= 0
-			THEN <now> + coalesce(t.retain, $4::int8) / 1000 * interval '1 microsecond' END
+		until = CASE
+			WHEN t.retain IS NULL THEN (SELECT CASE WHEN $4::int8 >= 0 THEN <now> + $4::int8 / 1000 * interval '1 microsecond' END)
+			WHEN t.retain > 0 THEN <now> + t.retain / 1000 * interval '1 microsecond'
+			END
 	FROM unnest($1::text[], $2::bytea[], $3::bytea[]) WITH ORDINALITY AS n(id, token, value, at)
 	WHERE t.id = n.id AND <running> AND t.token = n.token AND t.retain IS DISTINCT FROM 0
 	RETURNING n.at, t.id, t.until
@@ -35,7 +37,7 @@ ended AS (
 	INSERT INTO @.finals (until, n, ids)
 	SELECT min(d.until), count(*), array_agg(d.id) FROM done d WHERE d.until IS NOT NULL HAVING count(*) > 0
 )
-SELECT d.at FROM done d`
+SELECT count(*), CASE WHEN count(*) < cardinality($1::text[]) THEN array_agg(d.at) END FROM done d`
 
 // settling is an outcome on its way.
 type settling struct {
@@ -149,14 +151,10 @@ func (b *Backend) settleSuccess(ctx context.Context, all []settling, verdicts []
 			values[i] = []byte("null")
 		}
 	}
-	done := make([]bool, len(all))
-	var at int
+	var settled int
+	var places []int
 	sent, err := b.change(ctx, b.sql.success, []any{ids, tokens, values, int64(b.keep.Successful)}, func(scan func(...any) error) error {
-		err := scan(&at)
-		if err == nil {
-			done[at-1] = true
-		}
-		return err
+		return scan(&settled, &places)
 	})
 	switch {
 	case err == nil:
@@ -171,12 +169,17 @@ func (b *Backend) settleSuccess(ctx context.Context, all []settling, verdicts []
 	default:
 		return nil, writeError(ctx, err)
 	}
+	if settled == len(all) {
+		return nil, nil
+	}
+	done := make([]bool, len(all))
+	for _, place := range places {
+		done[place-1] = true
+	}
 	for i, s := range all {
 		if !done[i] {
 			left = append(left, s)
-			continue
 		}
-		verdicts[s.at] = nil
 	}
 	return left, nil
 }

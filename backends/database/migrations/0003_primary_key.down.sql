@@ -1,0 +1,1 @@
+ALTER INDEX @.tasks_pkey RESET (fillfactor, deduplicate_items);

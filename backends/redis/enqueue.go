@@ -30,7 +30,7 @@ const argsEach = 3
 
 // write is one call of Enqueue.
 type write struct {
-	recs  []tasks.Record // as they came, with Delay and TTL
+	recs  []tasks.Record // as they came, with Delay and TTL; then as they are stored
 	args  []any          // argsEach for each
 	shard int
 	size  int
@@ -38,7 +38,6 @@ type write struct {
 	// finish tells the caller, unless it has left.
 	finish func(error)
 	state  atomic.Int32
-	out    []tasks.Record
 	err    error
 }
 
@@ -56,7 +55,7 @@ func (b *Backend) prepare(recs []*tasks.Record) (*write, error) {
 		if err := fits(rec); err != nil {
 			return nil, err
 		}
-		w.recs[i] = *rec.Clone()
+		w.recs[i] = *rec // what it points to isn't looked at any more once it is encoded
 		shard := b.shard(rec.ID)
 		if i > 0 && shard != w.shard {
 			return nil, fmt.Errorf("%w: a batch is stored all or none in one shard, and the records %q and %q are in different ones of the %d: "+
@@ -67,10 +66,7 @@ func (b *Backend) prepare(recs []*tasks.Record) (*write, error) {
 	}
 	for i := range w.recs {
 		r := &w.recs[i]
-		fresh := *r
-		lifecycle.Enqueue(&fresh, time.Time{}) // clears what only later events set
-		fresh.RunAfter, fresh.ExpiresAt, fresh.Delay, fresh.TTL = r.RunAfter, r.ExpiresAt, r.Delay, r.TTL
-		head, err := encodeHead(&fresh)
+		head, err := encodeHead(r)
 		if err != nil {
 			return nil, err
 		}
@@ -197,7 +193,7 @@ func (w *write) fill(recs []*tasks.Record, err error) {
 		return
 	}
 	for i, rec := range recs {
-		*rec = w.out[i]
+		*rec = w.recs[i]
 	}
 }
 
@@ -226,12 +222,9 @@ func (b *Backend) flush(all []*write) {
 
 // store sends one script, and hands its answers to the writes.
 func (b *Backend) store(ctx context.Context, c redis.UniversalClient, shard int, group []*write) error {
-	args := group[0].args
-	if len(group) > 1 {
-		args = nil
-		for _, w := range group {
-			args = append(args, w.args...)
-		}
+	args, n := group[0].args, len(group[0].recs)
+	if len(group) > 1 || n > 1 {
+		args, n = joinArgs(group)
 	}
 	if err := b.layOut(ctx); err != nil {
 		return err
@@ -241,7 +234,7 @@ func (b *Backend) store(ctx context.Context, c redis.UniversalClient, shard int,
 		return err
 	}
 	first := 0
-	at, others, err := readEnqueue(reply, len(args)/argsEach)
+	at, others, err := readEnqueue(reply, n)
 	if err != nil {
 		return err
 	}
@@ -252,9 +245,34 @@ func (b *Backend) store(ctx context.Context, c redis.UniversalClient, shard int,
 	return nil
 }
 
+// joinArgs returns the arguments of several records: most have the head of the one before, and
+// then it is left out.
+func joinArgs(group []*write) (args []any, n int) {
+	for _, w := range group {
+		n += len(w.recs)
+	}
+	args = make([]any, 0, argsEach*n)
+	last := ""
+	for _, w := range group {
+		for i := 0; i < len(w.args); i += argsEach {
+			head, _ := w.args[i+1].(string)
+			args = append(args, w.args[i], w.args[i+1], w.args[i+2])
+			if head == last {
+				args[len(args)-2] = ""
+			}
+			last = head
+		}
+	}
+	return args, n
+}
+
 // readEnqueue takes apart what the script says of n records: the time of those that it has
 // stored, and by their places what there is of the others.
 func readEnqueue(reply any, n int) (at time.Time, others map[int]any, err error) {
+	if all, ok := reply.(string); ok {
+		at, err = parseTime(all)
+		return at, nil, err
+	}
 	answers := list(reply)
 	if len(answers)%2 == 0 {
 		return at, nil, fmt.Errorf("%w: enqueue: %d answers", tasks.ErrDamaged, len(answers))
@@ -262,9 +280,7 @@ func readEnqueue(reply any, n int) (at time.Time, others map[int]any, err error)
 	if at, err = parseTime(text(answers[0])); err != nil {
 		return at, nil, err
 	}
-	if len(answers) > 1 {
-		others = make(map[int]any, len(answers)/2)
-	}
+	others = make(map[int]any, len(answers)/2)
 	for i := 1; i < len(answers); i += 2 {
 		place, ok := answers[i].(int64)
 		if !ok || place < 0 || place >= int64(n) {
@@ -275,13 +291,11 @@ func readEnqueue(reply any, n int) (at time.Time, others map[int]any, err error)
 	return at, others, nil
 }
 
-// read fills out from the script's answer; first is the place of its first record.
+// read brings the records up to what the script says; first is the place of its first record.
 func (w *write) read(at time.Time, others map[int]any, first int) error {
-	w.out = make([]tasks.Record, len(w.recs))
 	var faults []error
 	for i := range w.recs {
-		r := &w.out[i]
-		*r = w.recs[i]
+		r := &w.recs[i]
 		other, ok := others[first+i]
 		if text, is := other.(string); is || !ok {
 			t := at

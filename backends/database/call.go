@@ -68,28 +68,35 @@ const (
 type tunedRunner struct {
 	conn   *pgxpool.Conn
 	tuning string
-	// turn is a statement between the two, or empty.
+	// turn is a statement between the two, or empty. It's one for which they have to be in a
+	// transaction that is begun.
 	turn string
 }
 
 func (r tunedRunner) run(ctx context.Context, query string, args []any, each func(scan func(...any) error) error) (err error) {
 	var b pgx.Batch
-	b.Queue(r.tuning)
+	first := []string{r.tuning}
 	if r.turn != "" {
-		b.Queue(r.turn)
+		first = []string{"BEGIN", r.tuning, r.turn}
+	}
+	for _, s := range first {
+		b.Queue(s)
 	}
 	b.Queue(query, args...)
+	if r.turn != "" {
+		b.Queue("COMMIT")
+	}
 	results := r.conn.SendBatch(ctx, &b)
 	defer func() {
 		// Here the transaction is committed, which can fail as well.
 		if end := results.Close(); err == nil {
 			err = end
 		}
+		if r.conn.Conn().PgConn().TxStatus() == 'E' {
+			_, _ = r.conn.Exec(ctx, "ROLLBACK") // else the pool closes the connection
+		}
 	}()
-	if _, err := results.Exec(); err != nil {
-		return err
-	}
-	if r.turn != "" {
+	for range first {
 		if _, err := results.Exec(); err != nil {
 			return err
 		}

@@ -113,7 +113,7 @@ func (b *Backend) Check(ctx context.Context) []tasks.Finding {
 		add(findNoSchema, tasks.LevelError, "set the option migrate, or call Migrator.Up", "the schema %q has no tables of Sideman", b.schema)
 		return all
 	}
-	tables := []string{prefix + "tasks", prefix + "leases", prefix + "finals", prefix + "paused", prefix + "workers"}
+	tables := []string{prefix + "tasks", prefix + "leases", prefix + "finals", prefix + "paused", prefix + "workers", prefix + "turns"}
 	err = b.scan(ctx, b.sql.version, nil, func() {}, func(scan func(...any) error) error { return scan(&newest) })
 	if err != nil {
 		return failed(err)

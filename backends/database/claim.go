@@ -30,19 +30,19 @@ const (
 // hasExpired says that a record that is to be claimed has expired instead.
 const hasExpired = `(t.attempts = 0 AND t.expires_at IS NOT NULL AND t.expires_at <= <now>)`
 
-// levels makes the table level(queue, priority, first) of the priorities in use in queues that
-// aren't left out ($2) or paused, with the earliest due of each, by going from one to the next in the
-// index. first is where to begin in a level: before it there may be any number of entries of records
+// levels makes the table level(queue, priority, first, id) of the priorities in use in queues that
+// aren't left out ($2) or paused, with the earliest due and id of each, by going from one to the next in the
+// index. first and id are where to begin in a level: before it there may be any number of entries of records
 // that are claimed or finished already, which the server can't clean up while somebody, anywhere
 // in the database, has a snapshot from before. They are walked once for each statement, here.
-const levels = `level(queue, priority, first) AS (
-	SELECT q.name, h.priority, h.due FROM queue q CROSS JOIN LATERAL (
-		SELECT t.priority, t.due FROM @.tasks t WHERE t.place < 2 AND t.queue = q.name ORDER BY t.priority DESC, t.due, t.id LIMIT 1
+const levels = `level(queue, priority, first, id) AS (
+	SELECT q.name, h.priority, h.due, h.id FROM queue q CROSS JOIN LATERAL (
+		SELECT t.priority, t.due, t.id FROM @.tasks t WHERE t.place < 2 AND t.queue = q.name ORDER BY t.priority DESC, t.due, t.id LIMIT 1
 	) h
 	WHERE q.name IS NOT NULL AND q.name <> ALL ($2::text[]) AND NOT EXISTS (SELECT FROM @.paused p WHERE p.queue = q.name)
 	UNION ALL
-	SELECT l.queue, h.priority, h.due FROM level l CROSS JOIN LATERAL (
-		SELECT t.priority, t.due FROM @.tasks t
+	SELECT l.queue, h.priority, h.due, h.id FROM level l CROSS JOIN LATERAL (
+		SELECT t.priority, t.due, t.id FROM @.tasks t
 		WHERE t.place < 2 AND t.queue = l.queue AND t.priority < l.priority ORDER BY t.priority DESC, t.due, t.id LIMIT 1
 	) h
 )`
@@ -73,25 +73,25 @@ const levels = `level(queue, priority, first) AS (
 const sqlClaim = `WITH RECURSIVE <queues>, <levels>,
 single AS MATERIALIZED (SELECT count(*) = 1 AS one FROM level),
 head AS MATERIALIZED (
-	SELECT l.queue, l.priority, l.first
+	SELECT l.queue, l.priority, l.first, l.id
 	FROM level l CROSS JOIN LATERAL (
 		SELECT t.due, t.id FROM @.tasks t
-		WHERE t.place < 2 AND t.queue = l.queue AND t.priority = l.priority AND t.due >= l.first AND t.due <= <now>
+		WHERE t.place < 2 AND t.queue = l.queue AND t.priority = l.priority AND (t.due, t.id) >= (l.first, l.id) AND t.due <= <now>
 		ORDER BY t.due, t.id LIMIT $3::int8
 	) c
 	WHERE NOT (SELECT o.one FROM single o)
 	ORDER BY l.priority DESC, c.due, c.id LIMIT $3::int8
 ),
 share AS (
-	SELECT h.queue, h.priority, h.first, count(*) AS n FROM head h GROUP BY h.queue, h.priority, h.first
+	SELECT h.queue, h.priority, h.first, h.id, count(*) AS n FROM head h GROUP BY h.queue, h.priority, h.first, h.id
 	UNION ALL
-	SELECT l.queue, l.priority, l.first, $3::int8 FROM level l WHERE (SELECT o.one FROM single o)
+	SELECT l.queue, l.priority, l.first, l.id, $3::int8 FROM level l WHERE (SELECT o.one FROM single o)
 ),
 taken AS MATERIALIZED (
 	SELECT c.at
 	FROM share s CROSS JOIN LATERAL (
 		SELECT t.ctid AS at FROM @.tasks t
-		WHERE t.place < 2 AND t.queue = s.queue AND t.priority = s.priority AND t.due >= s.first AND t.due <= <now>
+		WHERE t.place < 2 AND t.queue = s.queue AND t.priority = s.priority AND (t.due, t.id) >= (s.first, s.id) AND t.due <= <now>
 		ORDER BY t.due, t.id LIMIT s.n FOR UPDATE SKIP LOCKED
 	) c
 ),

@@ -55,7 +55,7 @@ func newQueries(schema string) *queries {
 	all := func(query string) string { return with(queuesAll, query) }
 	some := func(query string) string { return with(queuesSome, query) }
 	return &queries{
-		channel: channel(schema), turn: turnSQL(schema),
+		channel: channel(schema), turn: fill(sqlTurn),
 		insert: fill(insertSQL(false)), insertNew: fill(insertSQL(true)), insertOne: fill(sqlInsertOne), copyIn: fill(sqlCopy),
 		get: fill(sqlGet), lookup: fill(sqlLookup),
 		claimAll: all(sqlClaim), claimSome: some(sqlClaim),

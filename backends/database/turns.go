@@ -2,14 +2,13 @@ package database
 
 import (
 	"errors"
-	"fmt"
 	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// Claims of many records take turns, by an advisory lock of the schema. Where they don't, each
+// Claims of many records take turns, by a lock on an empty table. Where they don't, each
 // comes upon what another has just claimed: it has seen those records READY, locks them in vain,
 // since they aren't any more, and has them locked until it is committed. Those who
 // settle them wait for that, and with many workers most of their time goes there.
@@ -18,6 +17,10 @@ import (
 // doesn't read its answer, because its process or its path hangs, can keep its turn: so nobody
 // waits for long, and who has waited in vain does without turns for a while. They make claims
 // faster, and nothing depends on them.
+//
+// LOCK waits without a snapshot, which no function can, pg_advisory_xact_lock no more than others:
+// and while anybody has one, the server can't clean up what was claimed and settled since, and
+// every claim steps over it.
 const (
 	// turnFrom is how many records a claim asks for that takes turns. Smaller ones are over soon.
 	turnFrom = 200
@@ -27,11 +30,9 @@ const (
 	turnTuning = `, set_config('lock_timeout', '1s', true)`
 )
 
-// turnSQL waits for a turn. The statement behind it, in the same transaction, sees what the one
+// sqlTurn waits for a turn. The statement behind it, in the same transaction, sees what the one
 // before has done.
-func turnSQL(schema string) string {
-	return fmt.Sprintf(`SELECT pg_advisory_xact_lock(%d)`, hash64("sideman claims\x00"+schema))
-}
+const sqlTurn = `LOCK TABLE ONLY @.turns IN EXCLUSIVE MODE`
 
 // turns says whether to take turns. Its zero value says yes.
 type turns struct {

@@ -2,29 +2,35 @@ package database_test
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/binary"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/sideman-go/sideman/backends/database"
 	"github.com/sideman-go/sideman/tasks"
 )
 
 // A large claim waits while another takes its turn, but not for one that hangs; and a small one
 // doesn't wait.
 func TestLargeClaimsTakeTurns(t *testing.T) {
-	b := open(t)
-	conn, err := pgx.Connect(t.Context(), serverURL(t))
-	if err != nil {
-		t.Fatal(err)
+	b := open(t, func(o *database.Options) { o.URL = addParam(o.URL, "pool_max_conns", "1") })
+	// The first LOCK of a connection looks the table up, and keeps the snapshot that it did it by.
+	if got := claim(t, b, 200); len(got) != 0 {
+		t.Fatalf("claimed %d, want 0", len(got))
 	}
-	defer conn.Close(context.Background())
-	sum := sha256.Sum256([]byte("sideman claims\x00" + b.Schema()))
+	connect := func() *pgx.Conn {
+		conn, err := pgx.Connect(t.Context(), serverURL(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { conn.Close(context.Background()) })
+		return conn
+	}
+	conn, onlooker := connect(), connect()
 	tx, err := conn.Begin(t.Context())
 	if err == nil {
-		_, err = tx.Exec(t.Context(), "SELECT pg_advisory_xact_lock($1)", int64(binary.BigEndian.Uint64(sum[:])))
+		_, err = tx.Exec(t.Context(), "LOCK TABLE "+table(b, "turns")+" IN EXCLUSIVE MODE")
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -37,9 +43,10 @@ func TestLargeClaimsTakeTurns(t *testing.T) {
 	if got := claim(t, b, 1); len(got) != 1 { // would take a second, and then pause the turns
 		t.Fatalf("claimed %d, want 1", len(got))
 	}
+	// One that held a snapshot while it waits would have a backend_xmin.
 	waiting := func() (n int) {
-		err := b.Pool().QueryRow(t.Context(), `SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a USING (pid)
-			WHERE l.locktype = 'advisory' AND NOT l.granted AND a.datname = current_database() AND a.query LIKE '%xact_lock%'`).Scan(&n)
+		err := onlooker.QueryRow(t.Context(), `SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+			WHERE l.relation = $1::text::regclass AND NOT l.granted AND a.backend_xmin IS NULL`, table(b, "turns")).Scan(&n)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -2,3 +2,6 @@
 -- enqueues fill have room for as many again, or each would be split by a claim; and making one
 -- of the two is tried in vain as long as the claim isn't committed.
 ALTER INDEX @.tasks_pkey SET (fillfactor = 45, deduplicate_items = off);
+
+-- Has no rows: large claims lock it, one after the other.
+CREATE TABLE @.turns ();

@@ -1,1 +1,2 @@
 ALTER INDEX @.tasks_pkey RESET (fillfactor, deduplicate_items);
+DROP TABLE @.turns;

@@ -22,11 +22,12 @@ func aloneScenarios() []scenario {
 // processSides are drains by several worker processes, held against a drain by one.
 func processSides(p *pair) []side {
 	const one = "1 process"
+	crew := func(s sizes) int { return s.crew }
 	return []side{
-		{name: one, c: p.ours, run: drainBy(1), base: true},
-		{name: "2", c: p.ours, run: drainBy(2), against: one},
-		{name: "4", c: p.ours, run: drainBy(4), against: one},
-		{name: "8", c: p.ours, run: drainBy(8), against: one},
+		{name: one, c: p.ours, run: drainBy(1, crew), base: true},
+		{name: "2", c: p.ours, run: drainBy(2, crew), against: one},
+		{name: "4", c: p.ours, run: drainBy(4, crew), against: one},
+		{name: "8", c: p.ours, run: drainBy(8, crew), against: one},
 	}
 }
 
@@ -61,7 +62,7 @@ func costSides(p *pair) []side {
 // store means counting its records, and so takes longer the more there are.
 func besideSides(p *pair) []side {
 	const empty = "an empty store"
-	run := drainBy(1)
+	run := drainBy(1, func(s sizes) int { return s.own })
 	return []side{
 		{c: p.full, run: run, against: empty},
 		{name: empty, c: p.ours, run: run, base: true},

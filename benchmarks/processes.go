@@ -78,10 +78,11 @@ func drainByProcesses(ctx context.Context, c contender, processes, n int, see wa
 	return took, used, err
 }
 
-// drainBy measures a drain by worker processes.
-func drainBy(processes int) runner {
+// drainBy measures a drain of so many tasks by worker processes.
+func drainBy(processes int, size func(sizes) int) runner {
 	return func(ctx context.Context, c contender, s sizes) (measured, error) {
-		took, _, err := drainByProcesses(ctx, c, processes, s.own, nil)
-		return measured{value: float64(s.own) / took.Seconds()}, err
+		n := size(s)
+		took, _, err := drainByProcesses(ctx, c, processes, n, nil)
+		return measured{value: float64(n) / took.Seconds()}, err
 	}
 }

@@ -81,16 +81,17 @@ type sizes struct {
 	batches                         int
 	pickups, deferred, results      int
 	wal                             int
-	// Of Sideman alone: what a drain has, what an enqueue has, how many finished records there
-	// are beside them, and how many tasks are queued while its memory is watched.
-	own, ownEnqueue, finished, queued int
+	// Of Sideman alone: what a drain has, and one by several processes, what an enqueue has, how
+	// many finished records there are beside them, and how many tasks are queued while its memory
+	// is watched. Several processes have so many that their start doesn't weigh.
+	own, crew, ownEnqueue, finished, queued int
 }
 
 func fullSizes() sizes {
 	return sizes{
 		drain: 100_000, drainDefaults: 20_000, drainMany: 500_000, enqueueFor: 2 * time.Second, batches: 10,
 		pickups: 300, deferred: 100, results: 100, wal: 20_000,
-		own: 100_000, ownEnqueue: 40_000, finished: 1_000_000, queued: 1_000_000,
+		own: 100_000, crew: 400_000, ownEnqueue: 40_000, finished: 1_000_000, queued: 1_000_000,
 	}
 }
 
@@ -98,7 +99,7 @@ func quickSizes() sizes {
 	return sizes{
 		drain: 3_000, drainDefaults: 500, drainMany: 10_000, enqueueFor: 300 * time.Millisecond, batches: 2,
 		pickups: 5, deferred: 10, results: 5, wal: 2_000,
-		own: 5_000, ownEnqueue: 2_000, finished: 10_000, queued: 20_000,
+		own: 5_000, crew: 5_000, ownEnqueue: 2_000, finished: 10_000, queued: 20_000,
 	}
 }
 

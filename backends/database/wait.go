@@ -234,10 +234,9 @@ func (b *Backend) Wait(ctx context.Context, sel tasks.Selection) error {
 	}
 }
 
-// sqlCancels returns the RUNNING records whose cancellation is requested, and why. All that
-// is RUNNING is in a row of leases; some may be in two, and come twice.
-const sqlCancels = `SELECT t.id, t.cancel_reason FROM @.leases l CROSS JOIN unnest(l.ids) AS i(id) JOIN @.tasks t ON t.id = i.id
-WHERE <running> AND t.cancel_requested`
+// sqlCancels returns the RUNNING records whose cancellation is requested, and why. They have
+// an index of their own, so it's no matter how many are RUNNING.
+const sqlCancels = `SELECT t.id, t.cancel_reason FROM @.tasks t WHERE t.cancel_requested AND <running>`
 
 // NotifyCancel implements tasks.CancelNotifier. It hears of cancellations from the
 // listener, or looks for them each poll interval if there is none.

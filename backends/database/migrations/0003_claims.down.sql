@@ -1,2 +1,3 @@
+DROP INDEX @.tasks_cancels;
 ALTER INDEX @.tasks_pkey RESET (fillfactor, deduplicate_items);
 DROP TABLE @.turns;

@@ -5,3 +5,6 @@ ALTER INDEX @.tasks_pkey SET (fillfactor = 45, deduplicate_items = off);
 
 -- Has no rows: large claims lock it, one after the other.
 CREATE TABLE @.turns ();
+
+-- The records whose cancellation is requested. Settling changes nothing of it unless it is.
+CREATE INDEX tasks_cancels ON @.tasks (id) WHERE cancel_requested;

@@ -64,6 +64,7 @@ func timeCommands(b *testing.B, program, store string) {
 		{"list-failed", []string{"tasks", "list", "--status", "failed"}, 4},
 		{"list-rare", []string{"tasks", "list", "--queue", "rare"}, 4},
 		{"list-unknown", []string{"tasks", "list", "--task", "unknown"}, 1},
+		{"list-error", []string{"tasks", "list", "--error", "unheard of"}, 1},
 		{"queues", []string{"queues", "list"}, 3},
 		{"stats", []string{"stats"}, 0},
 		{"export", []string{"tasks", "export", "--quiet"}, *records + 3},

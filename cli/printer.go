@@ -8,10 +8,13 @@ import (
 	"io"
 	"iter"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/token"
 	"golang.org/x/term"
 )
 
@@ -211,7 +214,47 @@ func toYAML(doc any) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return yaml.JSONToYAML(data)
+	var tree any
+	if err := yaml.UnmarshalWithOptions(data, &tree, yaml.UseOrderedMap()); err != nil {
+		return nil, err
+	}
+	node, err := yaml.ValueToNode(tree, yaml.CustomMarshaler(yamlText))
+	if err != nil {
+		return nil, err
+	}
+	ast.Walk(keyQuoter{}, node)
+	return []byte(node.String() + "\n"), nil
+}
+
+// keyQuoter puts quotes around the keys of mappings that mean something else without, and that
+// the library doesn't see to.
+type keyQuoter struct{}
+
+var specialKey = regexp.MustCompile(`(?i)^([+-]?\.inf|\.nan|<<)$`)
+
+// Visit implements ast.Visitor.
+func (q keyQuoter) Visit(node ast.Node) ast.Visitor {
+	if pair, ok := node.(*ast.MappingValueNode); ok {
+		if key, text := pair.Key.(*ast.StringNode); text && specialKey.MatchString(key.Value) {
+			pair.Key = ast.String(token.DoubleQuote(key.Value, key.Value, key.Token.Position))
+		}
+	}
+	return q
+}
+
+// plainText is what no reader of YAML takes for a number, a time, a boolean or the like, except for
+// plainWords.
+var plainText = regexp.MustCompile(`^[A-Za-z_/][A-Za-z0-9_./-]*$`)
+
+// plainWords mean something else in YAML 1.1 or 1.2, whatever their case.
+const plainWords = "|true|false|yes|no|on|off|y|n|null|"
+
+// yamlText writes a text with quotes, as JSON has it, unless it is plain: an id can look like 1e5.
+func yamlText(s string) ([]byte, error) {
+	if plainText.MatchString(s) && !strings.Contains(plainWords, "|"+strings.ToLower(s)+"|") {
+		return []byte(s), nil
+	}
+	return encode(s, "")
 }
 
 // jsonUnmarshal decodes what may be empty.

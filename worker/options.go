@@ -58,7 +58,8 @@ type Options struct {
 	Concurrency int `json:"concurrency,omitempty"`
 	// LookAhead is how many records may be claimed beyond the free slots, so that a
 	// handler that ends is followed by the next at once. The worker claims no more
-	// ahead than it was seen to use up in about 50 ms: none while tasks are slow.
+	// ahead than it was seen to use up in about 50 ms, and while a claim is under way:
+	// none while tasks are slow.
 	// What is claimed ahead and then not started soon is given back. Default 4 times
 	// Concurrency, or DefaultLookAhead if that is more; negative turns it off.
 	LookAhead int `json:"look_ahead,omitempty"`

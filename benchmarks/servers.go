@@ -55,7 +55,7 @@ func openPair(ctx context.Context, on, dir string, size sizes) (*pair, error) {
 		const second = "sideman_full"
 		ours := in("sideman")
 		return &pair{
-			on: on, ours: &postgresSideman{ours, s.Direct()}, peer: &riverQueue{url: s.Direct()},
+			on: on, ours: &postgresSideman{sideman: ours, server: s.Direct()}, peer: &riverQueue{url: s.Direct()},
 			raw: &rawSideman{sideman: ours}, full: &filled{sideman: in(second), fill: copyFinished(s.Direct(), second), tidy: vacuum(s.Direct(), second), n: size.finished},
 			cpu: cpuOf(s), about: about, stop: s.Close,
 		}, err
@@ -101,11 +101,23 @@ func cpuOf(s *containers.Server) func(context.Context) (time.Duration, error) {
 	return s.CPU
 }
 
-// postgresSideman can say how much WAL there is.
+// postgresSideman can say how much WAL there is, and counts as River is counted: Queues counts all
+// that there is, by queue, status and task.
 type postgresSideman struct {
 	*sideman
 
 	server string
+	conn   *pgx.Conn // for completed, from its first call on
+}
+
+func (s *postgresSideman) completed(ctx context.Context) (n int, err error) {
+	if s.conn == nil || s.conn.IsClosed() {
+		if s.conn, err = pgx.Connect(ctx, s.server); err != nil {
+			return 0, err
+		}
+	}
+	err = s.conn.QueryRow(ctx, "SELECT count(*) FROM sideman.tasks WHERE status = 2").Scan(&n)
+	return n, err
 }
 
 func (s *postgresSideman) walPosition(ctx context.Context) (float64, error) {

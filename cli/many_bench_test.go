@@ -54,6 +54,7 @@ func BenchmarkMany(b *testing.B) {
 }
 
 func timeCommands(b *testing.B, program, store string) {
+	b.Helper()
 	for _, c := range []struct {
 		name  string
 		args  []string

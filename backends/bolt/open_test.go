@@ -240,6 +240,9 @@ func TestOpenErrors(t *testing.T) {
 	for range 300 {
 		enqueue(t, b, rec())
 	}
+	if _, err := b.Queues(t.Context()); err != nil { // so that what the log has is in the file, too
+		t.Fatal(err)
+	}
 	dirty, err := os.ReadFile(good) // as after a crash: the free pages aren't listed
 	if err != nil {
 		t.Fatal(err)
@@ -283,7 +286,8 @@ func TestOpenErrors(t *testing.T) {
 		{"newer", newer, tasks.ErrUnavailable, "format 99"},
 		{"text", write("text.db", []byte("hello")), tasks.ErrDamaged, "not a bolt file"},
 		{"noise", write("noise.db", bytes.Repeat([]byte("noise "), 10_000)), tasks.ErrDamaged, "not a bolt file"},
-		{"truncated", write("cut.db", dirty[:len(dirty)/2]), tasks.ErrDamaged, "truncated"},
+		// bbolt doubles a small file, so in the second half there may be nothing yet.
+		{"truncated", write("cut.db", dirty[:len(dirty)/4]), tasks.ErrDamaged, "truncated"},
 		{"truncated after a close", write("cut2.db", clean[:8192+100]), tasks.ErrDamaged, "truncated"},
 	} {
 		_, err := bolt.Open(t.Context(), bolt.Options{Path: c.path})

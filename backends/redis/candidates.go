@@ -24,8 +24,8 @@ type lookout struct {
 	queues  []any
 	tasks   []any
 	filter  []any
-	// along are the indexes by id that a walk goes along: that of all records, or those of the
-	// wanted statuses, which are in no other then.
+	// along are the indexes by id that a walk goes along: that of all records, or those that all
+	// which match are in.
 	along  []string
 	rounds int
 	// rest are the ids that are left of those gathered.
@@ -67,6 +67,9 @@ func (b *Backend) lookFor(req *tasks.ListRequest) (l *lookout, possible bool) {
 		l.along = []string{"failed", "cancelled"}
 	default:
 		l.along = []string{"ids"}
+	}
+	if f.Error != "" {
+		l.along = []string{"erred"}
 	}
 	bound := func(t time.Time) string {
 		s, err := formatTime(t)

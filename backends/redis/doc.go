@@ -75,8 +75,8 @@
 // # Limits
 //
 // An Enqueue of very many records is one script, during which the server does nothing else:
-// 10,000 take about a fifth of a second. FAILED and CANCELLED records are found by
-// indexes of their own, and so are READY and RUNNING ones if there are 10,000 or fewer. Otherwise
+// 10,000 take about a fifth of a second. FAILED and CANCELLED records and those with
+// errors are found by indexes of their own, and so are READY and RUNNING ones if there are 10,000 or fewer. Otherwise
 // List looks at the heads of up to 100,000 records for a page, in scripts of a few thousand: to
 // find the few SUCCESSFUL ones of a task among a million takes seconds. Users of an ACL need the commands of the scripts and, for wake-ups, the
 // channel "namespace:news"; without it, idle workers poll four times a second. Not for a Ring

@@ -31,7 +31,7 @@ const (
 // match are read whole, and judged.
 //
 // A page is looked for along the ids first, where it is soon found if many match; if only FAILED
-// or CANCELLED ones are wanted, along the ids of those. If it isn't found, and few records have the
+// or CANCELLED ones are wanted, or those with some error, along the ids of those. If it isn't found, and few records have the
 // wanted statuses in the wanted queues, the page goes on with the ids of those. Either way all
 // that matches up to some id has been seen, so each page can choose anew.
 func (b *Backend) List(ctx context.Context, req tasks.ListRequest) (tasks.Page, error) {

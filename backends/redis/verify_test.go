@@ -61,6 +61,9 @@ func (b *Backend) verifyShard(ctx context.Context, shard int) error {
 		due, _ := formatTime(r.DueAt())
 		expires, _ := formatTime(r.ExpiresAt)
 		till, _ := formatTime(s.till)
+		if len(r.Errors) > 0 {
+			entry("erred", id)
+		}
 		if h := fields["h"]; h[6:16] != fmt.Sprintf("%010d", r.Attempts()) {
 			add("record %q: %s attempts and %d workers", id, h[6:16], r.Attempts())
 		}
@@ -79,7 +82,7 @@ func (b *Backend) verifyShard(ctx context.Context, shard int) error {
 			}
 		}
 	}
-	for _, index := range []string{"ids", "expiry", "leases", "final", "failed", "cancelled"} {
+	for _, index := range []string{"ids", "expiry", "leases", "final", "failed", "cancelled", "erred"} {
 		want[index] = append(want[index], []string{}...)
 	}
 	for index, members := range want {

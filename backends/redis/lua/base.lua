@@ -21,6 +21,7 @@
 --   final         ZSET  prune at, id of every final record
 --   failed        ZSET  id of every FAILED record
 --   cancelled     ZSET  id of every CANCELLED record
+--   erred         ZSET  id of every record with errors, whatever its status
 --   queues        SET   queues that have, or have had, READY records
 --   counts        HASH  status, queue, task -> how many records
 --   paused        SET   queues

@@ -137,6 +137,7 @@ end
 -- erase deletes a record that is out of its index.
 local function erase(id)
   entry('ids', id, false)
+  entry('erred', id, false)
   call('DEL', key(id))
   tell(id)
 end
@@ -215,6 +216,7 @@ local function fail(id, r, body)
   local w = last_worker(call('HGET', key(id), 'w'))
   local n = call('HINCRBY', key(id), 'xc', 1)
   set(r, 'x' .. n, NOW .. fmt('%010d%06d', r.attempts, #w) .. w .. body)
+  entry('erred', id, true)
 end
 
 local function uncount(id, r, never_started)

@@ -5,7 +5,7 @@
 -- ARGV[6]  '1' for descending ids
 -- ARGV[7]  how many ids to return
 -- ARGV[8]  how many to look at, at most
--- ARGV[9]  which ids to go along: ids, failed or cancelled
+-- ARGV[9]  which ids to go along: ids, failed, cancelled or erred
 -- ARGV[10] letters of the wanted statuses, or '' for all
 -- ARGV[11] enqueued not before, ARGV[12] not after; ARGV[13] finished not after; or '' each
 -- ARGV[14] what the workers of a record end in: the newest and its length; or ''

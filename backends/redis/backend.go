@@ -31,8 +31,10 @@ type Backend struct {
 	turn    atomic.Uint32 // the shard that the next claim starts with
 	notes   notes
 	writes  *batch.Queue[*write]
-	express *express // nil for some clients
-	hub     hub
+	// appended is about how many records of each shard this backend has left for others to index.
+	appended []atomic.Int64
+	express  *express // nil for some clients
+	hub      hub
 
 	gate     sync.RWMutex // held for reading while a call is counted
 	closed   bool

@@ -137,13 +137,13 @@ func formatKeep(d time.Duration) string {
 	return fmt.Sprintf("%018d", us)
 }
 
-// encodeHead returns the head of a READY record that was never enqueued. Its delay and its
+// appendHead appends the head of a READY record that was never enqueued. Its delay and its
 // time to live are for the script to count from the server's time.
-func encodeHead(r *tasks.Record) (string, error) {
+func appendHead(b []byte, r *tasks.Record) ([]byte, error) {
 	runAfter, err1 := formatTime(r.RunAfter)
 	expires, err2 := formatTime(r.ExpiresAt)
 	if err := errors.Join(err1, err2); err != nil {
-		return "", err
+		return nil, err
 	}
 	if r.Delay > 0 {
 		runAfter = fromNow(r.Delay)
@@ -155,7 +155,6 @@ func encodeHead(r *tasks.Record) (string, error) {
 	if r.Retain != nil {
 		retain = formatKeep(*r.Retain)
 	}
-	b := make([]byte, 0, sizeHead+len(r.Queue)+len(r.Task))
 	b = append(b, headVersion, 'R')
 	b = appendDigits(b, tasks.MaxPriority-r.Priority, 3)
 	b = append(b, '0')
@@ -167,8 +166,7 @@ func encodeHead(r *tasks.Record) (string, error) {
 	b = append(b, retain...)
 	b = append(b, noToken...)
 	b = appendDigits(b, len(r.Queue), 3)
-	b = append(append(b, r.Queue...), r.Task...)
-	return string(b), nil
+	return append(append(b, r.Queue...), r.Task...), nil
 }
 
 // fromNow is a time that the script counts from its own.
@@ -241,11 +239,10 @@ func appendPart(b []byte, s string) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
 }
 
-// encodeEnvelope returns the field e.
-func encodeEnvelope(r *tasks.Record, nonce uint64) []byte {
-	b := make([]byte, 0, 48+len(r.Alias)+len(r.Args))
-	b = append(b, envVersion)
-	b = appendField(b, tagNonce, string(binary.BigEndian.AppendUint64(nil, nonce)))
+// appendEnvelope appends the field e.
+func appendEnvelope(b []byte, r *tasks.Record, nonce uint64) []byte {
+	b = append(b, envVersion, tagNonce, 8)
+	b = binary.BigEndian.AppendUint64(b, nonce)
 	if r.Alias != "" {
 		b = appendField(b, tagAlias, r.Alias)
 	}

@@ -36,6 +36,11 @@
 // client's MaxRetries: then the outcome is known after all. Otherwise the error wraps
 // tasks.ErrUnknownOutcome. A claim whose reply is lost is given back.
 //
+// A record that is due at once, and the only one of its call, is only appended. Scripts that look at
+// the queues, as claims do, index first what was appended since; so it is seen at once, and counts
+// in the order of its time. A server on which nobody works or looks leaves about 50,000 records for
+// each program that enqueues to be indexed so, which takes who comes next up to half a second.
+//
 // Calls of Enqueue that come while another is on its way go together in one script. One that
 // comes alone waits for the answer itself, on a connection that Open has for that, and which
 // is closed when the caller's ctx ends before the answer comes.
@@ -65,7 +70,8 @@
 //
 // The keys of a shard start with "{namespace:shard}:"; lua/base.lua lists them. A record is a
 // hash with a versioned head that scripts read, an encoded part that never changes, and what
-// the attempts leave behind; it takes about 1 KB and its arguments. Final records are deleted
+// the attempts leave behind; it takes about 1 KB and its arguments. Before it is indexed it is a field
+// of one hash. Final records are deleted
 // by workers when their retention is over. Redis's own expiry isn't used for records, and a
 // server that evicts keys loses tasks.
 //

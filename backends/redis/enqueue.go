@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -30,10 +30,11 @@ const argsEach = 3
 
 // write is one call of Enqueue.
 type write struct {
-	recs  []tasks.Record // as they came, with Delay and TTL; then as they are stored
-	args  []any          // argsEach for each
-	shard int
-	size  int
+	recs    []tasks.Record // as they came, with Delay and TTL; then as they are stored
+	encoded []encoded      // the same
+	append  bool           // it's one record that can be appended
+	shard   int
+	size    int
 
 	// finish tells the caller, unless it has left.
 	finish func(error)
@@ -50,7 +51,7 @@ const (
 )
 
 func (b *Backend) prepare(recs []*tasks.Record) (*write, error) {
-	w := &write{recs: make([]tasks.Record, len(recs)), args: make([]any, 0, argsEach*len(recs))}
+	w := &write{recs: make([]tasks.Record, len(recs)), encoded: make([]encoded, len(recs))}
 	for i, rec := range recs {
 		if err := fits(rec); err != nil {
 			return nil, err
@@ -66,14 +67,13 @@ func (b *Backend) prepare(recs []*tasks.Record) (*write, error) {
 	}
 	for i := range w.recs {
 		r := &w.recs[i]
-		head, err := encodeHead(r)
-		if err != nil {
+		var err error
+		if w.encoded[i], err = encode(r); err != nil {
 			return nil, err
 		}
-		envelope := encodeEnvelope(r, rand.Uint64())
-		w.args = append(w.args, r.ID, head, envelope)
-		w.size += len(r.ID) + len(head) + len(envelope)
+		w.size += len(r.ID) + len(w.encoded[i].text)
 	}
+	w.append = len(recs) == 1 && canAppend(&w.recs[0], w.size)
 	if w.size > maxArgs {
 		return nil, fmt.Errorf("%w: a batch of %d bytes", tasks.ErrTooLarge, w.size)
 	}
@@ -220,21 +220,37 @@ func (b *Backend) flush(all []*write) {
 	}
 }
 
-// store sends one script, and hands its answers to the writes.
+// store appends the writes of a group if it can, or else stores them by enqueue, which is for
+// everything. Its error is that of all those that have none yet.
 func (b *Backend) store(ctx context.Context, c redis.UniversalClient, shard int, group []*write) error {
-	args, n := group[0].args, len(group[0].recs)
-	if len(group) > 1 || n > 1 {
-		args, n = joinArgs(group)
-	}
 	if err := b.layOut(ctx); err != nil {
 		return err
 	}
+	if slices.ContainsFunc(group, func(w *write) bool { return !w.append }) {
+		return b.storeIndexed(ctx, c, shard, group)
+	}
+	left, err := b.append(ctx, c, shard, group)
+	if err != nil || len(left) == 0 {
+		return err
+	}
+	err = b.storeIndexed(ctx, c, shard, left)
+	for _, w := range left {
+		if w.err == nil {
+			w.err = err
+		}
+	}
+	return nil
+}
+
+// storeIndexed sends one script, and hands its answers to the writes.
+func (b *Backend) storeIndexed(ctx context.Context, c redis.UniversalClient, shard int, group []*write) error {
+	args := joinArgs(group)
 	reply, err := b.send(ctx, c, &b.scripts.enqueue, shard, args)
 	if err != nil {
 		return err
 	}
 	first := 0
-	at, others, err := readEnqueue(reply, n)
+	at, others, err := readEnqueue(reply, len(args)/argsEach)
 	if err != nil {
 		return err
 	}
@@ -247,23 +263,25 @@ func (b *Backend) store(ctx context.Context, c redis.UniversalClient, shard int,
 
 // joinArgs returns the arguments of several records: most have the head of the one before, and
 // then it is left out.
-func joinArgs(group []*write) (args []any, n int) {
+func joinArgs(group []*write) []any {
+	n := 0
 	for _, w := range group {
 		n += len(w.recs)
 	}
-	args = make([]any, 0, argsEach*n)
+	args := make([]any, 0, argsEach*n)
 	last := ""
 	for _, w := range group {
-		for i := 0; i < len(w.args); i += argsEach {
-			head, _ := w.args[i+1].(string)
-			args = append(args, w.args[i], w.args[i+1], w.args[i+2])
+		for i, e := range w.encoded {
+			head := e.head()
 			if head == last {
-				args[len(args)-2] = ""
+				head = ""
+			} else {
+				last = head
 			}
-			last = head
+			args = append(args, w.recs[i].ID, head, e.envelope())
 		}
 	}
-	return args, n
+	return args
 }
 
 // readEnqueue takes apart what the script says of n records: the time of those that it has
@@ -331,17 +349,40 @@ func (b *Backend) GetResult(ctx context.Context, id string) (*tasks.Record, erro
 		if err := b.layOut(ctx); err != nil {
 			return nil, err
 		}
-		fields, err := b.client.HGetAll(ctx, b.key(id)).Result()
-		switch {
-		case err != nil:
-			return nil, classify(err).err
-		case len(fields) == 0:
-			return nil, tasks.ErrResultNotFound
-		}
-		s, err := decode(id, fields)
+		s, err := b.find(ctx, id)
 		if err != nil {
 			return nil, err
 		}
 		return &s.rec, nil
 	})
+}
+
+// find returns a record, indexed or not.
+func (b *Backend) find(ctx context.Context, id string) (*stored, error) {
+	fields, err := b.client.HGetAll(ctx, b.key(id)).Result()
+	if err != nil {
+		return nil, classify(err).err
+	}
+	if len(fields) > 0 {
+		return decode(id, fields)
+	}
+	// In this order: what isn't in the first any more is in the second.
+	var appended *redis.StringCmd
+	var indexed *redis.MapStringStringCmd
+	_, _ = b.client.Pipelined(ctx, func(p redis.Pipeliner) error {
+		appended = p.HGet(ctx, b.prefix(b.shard(id))+"in", id)
+		indexed = p.HGetAll(ctx, b.key(id))
+		return nil
+	}) // each has its error
+	switch {
+	case appended.Err() == nil:
+		return decodeAppended(id, appended.Val())
+	case !errors.Is(appended.Err(), redis.Nil):
+		return nil, classify(appended.Err()).err
+	case indexed.Err() != nil:
+		return nil, classify(indexed.Err()).err
+	case len(indexed.Val()) == 0:
+		return nil, tasks.ErrResultNotFound
+	}
+	return decode(id, indexed.Val())
 }

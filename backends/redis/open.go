@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -95,6 +96,7 @@ func newBackend(client redis.UniversalClient, o *Options) (*Backend, error) {
 	}
 	b.channel = b.namespace + ":news"
 	b.hub.init()
+	b.appended = make([]atomic.Int64, b.shards)
 	b.writes = batch.New(maxBatchBytes, func(w *write) int { return w.size }, b.flush)
 	return b, nil
 }

@@ -36,8 +36,9 @@ const (
 )
 
 type scripts struct {
-	enqueue, claim, unclaim, renew, settle, sweep, alter, prune, quarantine script
-	look, watch, queues, list, gather, pause, beat, workers, layout         script
+	append, admit, enqueue                                          script
+	claim, unclaim, renew, settle, sweep, alter, prune, quarantine  script
+	look, watch, queues, list, gather, pause, beat, workers, layout script
 }
 
 func loadScripts() (*scripts, error) {
@@ -49,17 +50,22 @@ func loadScripts() (*scripts, error) {
 		}
 		return string(text)
 	}
-	base, lib := read("base")+"\n", read("lib")+"\n"
+	base, store, lib := read("base")+"\n", read("store")+"\n", read("lib")+"\n"
 	load := func(name string, m mode) script {
-		source := base + read(name)
-		withLib := name != "enqueue"
-		if withLib {
-			source = base + lib + read(name)
+		source, withLib := read(name), false
+		switch name {
+		case "append": // alone
+		case "admit", "enqueue":
+			source = base + store + source
+		default:
+			source, withLib = base+store+lib+source, true
 		}
 		sum := sha1.Sum([]byte(source)) //nolint:gosec // it is how Redis names scripts
 		return script{name: name, source: source, sha: hex.EncodeToString(sum[:]), mode: m, lib: withLib}
 	}
 	s := &scripts{
+		append:     load("append", again),
+		admit:      load("admit", again),
 		enqueue:    load("enqueue", again),
 		claim:      load("claim", once),
 		unclaim:    load("unclaim", again),
@@ -135,7 +141,18 @@ func (b *Backend) send(ctx context.Context, c redis.UniversalClient, s *script, 
 	}
 }
 
+// sendOnce sends a script, and again for as long as it has only indexed what enqueues have left
+// it to.
 func (b *Backend) sendOnce(ctx context.Context, c redis.UniversalClient, s *script, shard int, args []any) (any, error) {
+	for {
+		reply, err := b.call(ctx, c, s, shard, args)
+		if !redis.HasErrorPrefix(err, "AGAIN") {
+			return reply, err
+		}
+	}
+}
+
+func (b *Backend) call(ctx context.Context, c redis.UniversalClient, s *script, shard int, args []any) (any, error) {
 	prefix := b.prefix(shard)
 	all := make([]any, 0, 9+len(args))
 	all = append(all, "evalsha", s.sha, 2, prefix, prefix+"never", b.channel)
@@ -177,15 +194,16 @@ func (b *Backend) layOut(ctx context.Context) error {
 }
 
 // layoutVersion is the version of the keys and of the head.
-const layoutVersion = 2
+const layoutVersion = 3
 
 func (b *Backend) checkLayout(fields []string) error {
 	switch {
 	case len(fields) != 2:
 		return fmt.Errorf("%w: the layout of namespace %q", tasks.ErrDamaged, b.namespace)
-	case fields[0] == "1":
-		return fmt.Errorf("%w: namespace %q has layout 1, of before the first release, and this program knows %d: "+
-			"have its tasks run by the version that stored them, or use another namespace", tasks.ErrUnavailable, b.namespace, layoutVersion)
+	case fields[0] == "1", fields[0] == "2":
+		return fmt.Errorf("%w: namespace %q has layout %s, of before the first release, and this program knows %d: "+
+			"have its tasks run by the version that stored them, or use another namespace",
+			tasks.ErrUnavailable, b.namespace, fields[0], layoutVersion)
 	case fields[0] != strconv.Itoa(layoutVersion):
 		return fmt.Errorf("%w: namespace %q has layout %s, and this program knows %d: use a newer version of it, or another namespace",
 			tasks.ErrUnavailable, b.namespace, fields[0], layoutVersion)

@@ -9,6 +9,7 @@
 --          '1' if it isn't in a status for that; or '2' if there is none, '3' if it can't be read.
 --
 -- Each record is read, judged and written in one script.
+admit_these(9, 1)
 local kind, answers = ARGV[5], {}
 
 local function change(id, r)

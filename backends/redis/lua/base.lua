@@ -1,6 +1,5 @@
--- base.lua comes before every script: what the keys and the arguments are, the time, and how
--- those are woken that wait. It is all that enqueue has, since making the functions of lib.lua
--- takes longer than storing a record does.
+-- base.lua comes before every script but append: what the keys and the arguments are, the time,
+-- and how those are woken that wait.
 --
 -- KEYS[1]  the prefix of every key of this shard, "{namespace:shard}:". It is no key itself:
 --          it routes the script to the shard's hash slot. Which records a script touches
@@ -14,7 +13,9 @@
 -- Keys, each after the prefix:
 --   t:<id>        HASH  a record: h its head, e what never changes (opaque here), w its
 --                       workers, xc and x1… its errors, v its value, cr its cancel reason
---   ids           ZSET  every id
+--   in            HASH  id -> a record that append has stored and that is in no index or counter
+--                       yet: the length of its head in 4 digits, its head, what never changes
+--   ids           ZSET  every other id
 --   ready:<queue> ZSET  level, due, id of every READY record, due or not
 --   expiry        ZSET  expires, id of READY records that haven't started and can expire
 --   leases        ZSET  deadline, id of every RUNNING record

@@ -18,6 +18,7 @@ local worker, limit, lease, nonce = ARGV[5], tonumber(ARGV[6]), ARGV[7], ARGV[8]
 local note = P .. 'claim:' .. nonce
 if call('EXISTS', note) == 1 then return {} end
 
+if admit_some() then return AGAIN end
 for i = 1, #ARGV[10], 33 do call('DEL', P .. 'claim:' .. sub(ARGV[10], i, i + 32)) end
 
 local names, all = {}, ARGV[11] == '1'

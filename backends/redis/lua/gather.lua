@@ -1,5 +1,5 @@
 -- gather returns the ids of all records that may match a filter, if there are few, without
--- changing anything: every one that does, and perhaps some that don't.
+-- changing any record: every one that does, and perhaps some that don't.
 --
 -- ARGV[5]  how many there may be
 -- ARGV[6]  how many queues and how many counters there may be
@@ -10,6 +10,7 @@
 --
 -- Between two calls a record may go from one of the statuses to another; but it is in the index
 -- of one of them at any time, or noted as damaged, and is counted; and all is read in one script.
+if admit_some() then return AGAIN end
 local few, most, letters = tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7]
 local last_queue = 8 + tonumber(ARGV[8])
 local every_queue, every_task = last_queue == 8, last_queue == #ARGV

@@ -1,4 +1,4 @@
--- lib.lua comes after base.lua and before every script but enqueue. It knows how records are
+-- lib.lua comes after store.lua and before every script but append and enqueue. It knows how records are
 -- laid out and indexed, and says in Lua what package tasks/lifecycle says in Go.
 --
 -- ARGV[2]  how long SUCCESSFUL records are kept   as durations; the scripts' own arguments

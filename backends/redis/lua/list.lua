@@ -1,4 +1,4 @@
--- list returns ids of records that may match a filter, without changing anything: every one
+-- list returns ids of records that may match a filter, without changing any record: every one
 -- that does, and some that don't. Who asked reads the records and judges.
 --
 -- ARGV[5]  the id to go on behind, or ''
@@ -18,6 +18,7 @@
 -- Going on behind an id misses no record, whatever is added, changed or deleted meanwhile:
 -- the place of an id in its index never changes. Order is the index's affair and not Lua's, which
 -- compares by the server's locale.
+if admit_some() then return AGAIN end
 local newest, want, look = ARGV[6] == '1', tonumber(ARGV[7]), tonumber(ARGV[8])
 local since, till, finished, newest_worker = ARGV[11], ARGV[12], ARGV[13], ARGV[14]
 local last_queue = 16 + tonumber(ARGV[15])

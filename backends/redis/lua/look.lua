@@ -6,6 +6,7 @@
 --
 -- Looking and noting are one script: what is enqueued afterwards finds the note and wakes.
 -- If something is due already nothing is noted.
+if admit_some() then return AGAIN end
 local all, names = ARGV[5] == '1', {}
 if all then
   local excluded = {}

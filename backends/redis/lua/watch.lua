@@ -5,6 +5,7 @@
 --
 -- The note is made in one script with the look, so that no end is missed. The end or the
 -- deletion of the record takes it away.
+admit_these(5, 1)
 local r = load(ARGV[5])
 if not r or string.find('SFC', r.status, 1, true) then return 0 end
 call('HDEL', P .. 'watched', ARGV[5])

@@ -1,0 +1,117 @@
+package redis
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/sideman-go/sideman/tasks"
+)
+
+// Records that are due at once, each a call of its own, are only appended: a script that needs
+// the indexes makes them first, for all that has come since the last one. It spares each of many
+// single enqueues most of what it costs the server.
+
+const (
+	// maxAppended is how many records one backend leaves to others to index. Beyond that it has
+	// a piece of them indexed itself, now and then: who comes next isn't to wait for long.
+	maxAppended = 50_000
+	// maxAppendSize is how large a record is appended: those that are larger cost more to move
+	// than to index.
+	maxAppendSize = 32 << 10
+	// appendEach is how many arguments the script has for each record.
+	appendEach = 3
+)
+
+// encoded is a record as scripts get it, in one string: the length of its head in sizeHeadLen
+// digits, its head, its envelope.
+type encoded struct {
+	text string
+	end  int // of the head
+}
+
+const sizeHeadLen = 4
+
+func encode(r *tasks.Record) (encoded, error) {
+	b := make([]byte, sizeHeadLen, sizeHeadLen+sizeHead+len(r.Queue)+len(r.Task)+48+len(r.Alias)+len(r.Args))
+	b, err := appendHead(b, r)
+	if err != nil {
+		return encoded{}, err
+	}
+	e := encoded{end: len(b)}
+	appendDigits(b[:0], e.end-sizeHeadLen, sizeHeadLen)
+	e.text = string(appendEnvelope(b, r, rand.Uint64()))
+	return e, nil
+}
+
+func (e encoded) head() string     { return e.text[sizeHeadLen:e.end] }
+func (e encoded) envelope() string { return e.text[e.end:] }
+
+// around returns what comes before and behind the time of the enqueue.
+func (e encoded) around() (before, behind string) {
+	at := sizeHeadLen + headTimes
+	return e.text[:at], e.text[at+sizeTime:]
+}
+
+// decodeAppended reads a record that append has stored.
+func decodeAppended(id, text string) (*stored, error) {
+	n, err := strconv.Atoi(text[:min(sizeHeadLen, len(text))])
+	if err != nil || n < 0 || sizeHeadLen+n > len(text) {
+		return nil, fmt.Errorf("%w: record %q was cut before it was indexed", tasks.ErrDamaged, id)
+	}
+	e := encoded{text: text, end: sizeHeadLen + n}
+	return decode(id, map[string]string{"h": e.head(), "e": e.envelope()})
+}
+
+// canAppend reports whether a record is due at once, whatever the server's time, and small.
+func canAppend(r *tasks.Record, size int) bool {
+	return r.Delay == 0 && r.TTL == 0 && r.RunAfter.IsZero() && r.ExpiresAt.IsZero() && size <= maxAppendSize
+}
+
+// append stores the writes of a group, each of one record, and returns those whose ids are there.
+func (b *Backend) append(ctx context.Context, c redis.UniversalClient, shard int, group []*write) (left []*write, err error) {
+	args := make([]any, 0, appendEach*len(group))
+	for _, w := range group {
+		before, behind := w.encoded[0].around()
+		args = append(args, w.recs[0].ID, before, behind)
+	}
+	reply, err := b.send(ctx, c, &b.scripts.append, shard, args)
+	if err != nil {
+		return nil, err
+	}
+	answers := list(reply)
+	if len(answers) == 0 {
+		answers = []any{reply}
+	}
+	at, err := parseTime(text(answers[0]))
+	if err != nil || at.IsZero() {
+		return nil, fmt.Errorf("%w: append: %v is no time", tasks.ErrDamaged, answers[0])
+	}
+	there := make(map[int64]bool, len(answers)-1)
+	for _, place := range answers[1:] {
+		there[number(place)] = true
+	}
+	for i, w := range group {
+		if there[int64(i)] {
+			left = append(left, w)
+			continue
+		}
+		w.err = w.read(at, nil, 0)
+	}
+	b.relieve(ctx, c, shard, len(group)-len(left))
+	return left, nil
+}
+
+// relieve counts n more records as appended, and has some indexed if there are too many. What it
+// can't do, whoever comes next does.
+func (b *Backend) relieve(ctx context.Context, c redis.UniversalClient, shard, n int) {
+	if b.appended[shard].Add(int64(n)) <= maxAppended {
+		return
+	}
+	if reply, err := b.send(ctx, c, &b.scripts.admit, shard, nil); err == nil {
+		b.appended[shard].Store(number(reply))
+	}
+}

@@ -1,0 +1,41 @@
+-- append stores new records that are due at once, each a call of its own, where admit of
+-- store.lua finds them: a quarter of what it takes to index them, which one script does for many
+-- of them, later, when somebody looks.
+--
+-- KEYS as in base.lua, which this script goes without: making its functions takes as long again.
+-- ARGV[1]  the channel for wake-ups
+-- ARGV[2…] for each record: id; the length of its head in 4 digits, and the head up to the time
+--          of the enqueue; the head behind it, and what never changes
+-- Returns  the time of the enqueue. If some ids are there, a list: that time, and the places of
+--          those records, from 0, which aren't stored.
+--
+-- Idempotent, as an id that is there isn't touched: of a second try enqueue tells more.
+-- Whoever waits for a queue has admitted all and looked, in one script with the note in idle; so
+-- either it has seen these records or they find its note.
+local P = KEYS[1]
+local call, sub = redis.call, string.sub
+local clock = call('TIME')
+local now = sub('000000000000' .. clock[1], -12) .. sub('000000' .. clock[2], -6)
+
+-- Most often the id is new and nobody waits, and one look tells both.
+if #ARGV == 4 and call('EXISTS', P .. 't:' .. ARGV[2], P .. 'idle') == 0 then
+  if call('HSETNX', P .. 'in', ARGV[2], ARGV[3] .. now .. ARGV[4]) == 1 then return now end
+  return { now, 0 }
+end
+
+local answer, queues = { now }, {}
+for i = 2, #ARGV, 3 do
+  local id, rest = ARGV[i], ARGV[i + 2]
+  if call('EXISTS', P .. 't:' .. id) == 0 and call('HSETNX', P .. 'in', id, ARGV[i + 1] .. now .. rest) == 1 then
+    queues[sub(rest, 162, 161 + sub(rest, 159, 161))] = true
+  else
+    answer[#answer + 1] = (i - 2) / 3
+  end
+end
+if call('EXISTS', P .. 'idle') == 1 then
+  for q in pairs(queues) do
+    if call('HDEL', P .. 'idle', 'q' .. q, '*') > 0 then redis.pcall('PUBLISH', ARGV[1], 'w' .. q) end
+  end
+end
+if #answer == 1 then return now end
+return answer

@@ -1,0 +1,112 @@
+-- store.lua comes after base.lua in every script but append: how new records get into the indexes.
+
+-- put adds members to an index and returns how many are new. They come with scores.
+local function put(index, members)
+  local added = 0
+  for i = 1, #members, 2000 do
+    added = added + call('ZADD', P .. index, unpack(members, i, math.min(i + 1999, #members)))
+  end
+  return added
+end
+
+-- Entries of ready indexes, by the tails of the heads.
+local coming = {}
+
+-- coming_with returns the entries of a tail, for enter.
+local function coming_with(tail)
+  local entries = coming[tail]
+  if not entries then
+    entries = {}
+    coming[tail] = entries
+  end
+  return entries
+end
+
+local function enter(entries, member)
+  local n = #entries
+  entries[n + 1] = '0'
+  entries[n + 2] = member
+end
+
+-- entered writes the entries and what goes with them, and wakes those that wait. Numbers are given
+-- as text, since the server is slow at making it of them.
+local function entered()
+  local waited = call('EXISTS', P .. 'idle') == 1
+  for tail, m in pairs(coming) do
+    if #m > 0 then
+      local queue = sub(tail, 4, 3 + sub(tail, 1, 3))
+      put('ready:' .. queue, m)
+      call('HINCRBY', P .. 'counts', 'R' .. tail, fmt('%d', #m / 2))
+      call('SADD', P .. 'queues', queue)
+      if waited then wake(queue) end
+    end
+  end
+  coming = {}
+end
+
+-- admit indexes records that append has stored: ids and what it has stored, one after the other.
+-- They are taken out first, because HDEL is a command that a full server runs. One that is there
+-- is dropped: enqueue came before append with it, and told its caller so. Nothing behind the first
+-- write can fail, whatever the bytes are.
+local function admit(all)
+  local gone, ids = {}, {}
+  for i = 1, #all, 2 do
+    gone[#gone + 1] = all[i]
+    ids[#ids + 1] = '0'
+    ids[#ids + 1] = all[i]
+  end
+  for i = 1, #gone, 4000 do call('HDEL', P .. 'in', unpack(gone, i, math.min(i + 3999, #gone))) end
+  local none = put('ids', ids) == #gone
+  for i = 1, #all, 2 do
+    local id, v = all[i], all[i + 1]
+    if none or call('EXISTS', P .. 't:' .. id) == 0 then
+      local stop = 4 + (tonumber(sub(v, 1, 4)) or 0)
+      local h = sub(v, 5, stop)
+      call('HSET', P .. 't:' .. id, 'h', h, 'e', sub(v, stop + 1))
+      if #h < 214 or not tonumber(sub(h, 212, 214)) then
+        call('HSET', P .. 'damaged', id, 'it was cut before it was indexed')
+      else
+        enter(coming_with(sub(h, 212)), sub(h, 3, 5) .. sub(h, 36, 53) .. id)
+      end
+    end
+  end
+  entered()
+end
+
+-- admit_some indexes some of what append has stored, and returns whether there is more. A script
+-- that looks at indexes begins with it, and if there is more it ends with AGAIN at once: then it is
+-- called again, and others come in between.
+local PIECE, AGAIN = 1000, { err = 'AGAIN there is more to index' }
+local function admit_some()
+  local n = call('HLEN', P .. 'in')
+  if n == 0 then return false end
+  if n <= PIECE then
+    admit(call('HGETALL', P .. 'in'))
+    return false
+  end
+  local some, at = {}, '0'
+  repeat
+    local page = call('HSCAN', P .. 'in', at, 'COUNT', PIECE)
+    at = page[1]
+    for _, v in ipairs(page[2]) do some[#some + 1] = v end
+  until at == '0' or #some >= 2 * PIECE
+  admit(some)
+  return call('EXISTS', P .. 'in') == 1
+end
+
+-- admit_these indexes those of some ids that append has stored: ARGV from a place on, and every
+-- so many.
+local function admit_these(from, step)
+  if call('EXISTS', P .. 'in') == 0 then return end
+  local ids, these = {}, {}
+  for i = from, #ARGV, step do ids[#ids + 1] = ARGV[i] end
+  for i = 1, #ids, 1000 do
+    for j, v in ipairs(call('HMGET', P .. 'in', unpack(ids, i, math.min(i + 999, #ids)))) do
+      if v then
+        these[#these + 1] = ids[i + j - 1]
+        these[#these + 1] = v
+      end
+    end
+  end
+  if #these > 0 then admit(these) end
+end

@@ -3,7 +3,9 @@ package redis_test
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -33,37 +35,39 @@ func waiting(t *testing.T, c *goredis.Client, in string, want int64) {
 
 // Whoever asks for a record, changes it, waits for it or looks at all of them sees it.
 func TestAppendedIsSeen(t *testing.T) {
-	for name, look := range map[string]func(t *testing.T, b *redis.Backend, r *tasks.Record){
-		"list": func(t *testing.T, b *redis.Backend, r *tasks.Record) {
+	for name, look := range map[string]func(t *testing.T, b *redis.Backend, r *tasks.Record, key string){
+		"list": func(t *testing.T, b *redis.Backend, r *tasks.Record, _ string) {
 			page, err := b.List(t.Context(), tasks.ListRequest{Limit: 10})
 			if err != nil || len(page.Records) != 1 || page.Records[0].ID != r.ID {
 				t.Error(page, err)
 			}
 		},
-		"list one of a status": func(t *testing.T, b *redis.Backend, r *tasks.Record) {
+		"list one of a status": func(t *testing.T, b *redis.Backend, r *tasks.Record, _ string) {
 			page, err := b.List(t.Context(), tasks.ListRequest{Limit: 10, Filter: tasks.Filter{Statuses: []tasks.Status{tasks.Ready}, Tasks: []string{"task"}}})
 			if err != nil || len(page.Records) != 1 || page.Records[0].ID != r.ID {
 				t.Error(page, err)
 			}
 		},
-		"queues": func(t *testing.T, b *redis.Backend, _ *tasks.Record) {
+		"queues": func(t *testing.T, b *redis.Backend, _ *tasks.Record, _ string) {
 			queues, err := b.Queues(t.Context())
 			if err != nil || len(queues) != 1 || queues[0].Counts[tasks.Ready] != 1 {
 				t.Error(queues, err)
 			}
 		},
-		"claim": func(t *testing.T, b *redis.Backend, r *tasks.Record) { wantIDs(t, claimedIDs(claim(t, b, 10)), r) },
-		"wait": func(t *testing.T, b *redis.Backend, _ *tasks.Record) {
+		"claim": func(t *testing.T, b *redis.Backend, r *tasks.Record, _ string) {
+			wantIDs(t, claimedIDs(claim(t, b, 10)), r)
+		},
+		"wait": func(t *testing.T, b *redis.Backend, _ *tasks.Record, _ string) {
 			if err := b.Wait(t.Context(), tasks.Selection{}); err != nil {
 				t.Error(err)
 			}
 		},
-		"cancel": func(t *testing.T, b *redis.Backend, r *tasks.Record) {
+		"cancel": func(t *testing.T, b *redis.Backend, r *tasks.Record, _ string) {
 			if got, err := b.Alter(t.Context(), tasks.Change{Kind: tasks.ChangeCancel, Reason: "no"}, []string{r.ID}); err != nil || got[0].Status != tasks.Cancelled {
 				t.Error(got, err)
 			}
 		},
-		"delete": func(t *testing.T, b *redis.Backend, r *tasks.Record) {
+		"delete": func(t *testing.T, b *redis.Backend, r *tasks.Record, _ string) {
 			if got, err := b.Alter(t.Context(), tasks.Change{Kind: tasks.ChangeDelete}, []string{r.ID}); err != nil || got[0].Err != nil {
 				t.Error(got, err)
 			}
@@ -71,7 +75,7 @@ func TestAppendedIsSeen(t *testing.T) {
 				t.Error(err)
 			}
 		},
-		"wait for its end": func(t *testing.T, b *redis.Backend, r *tasks.Record) {
+		"wait for its end": func(t *testing.T, b *redis.Backend, r *tasks.Record, key string) {
 			ended := make(chan error, 1)
 			go func() {
 				got, err := b.WaitResult(t.Context(), r.ID)
@@ -80,6 +84,13 @@ func TestAppendedIsSeen(t *testing.T) {
 				}
 				ended <- err
 			}()
+			watched := strings.TrimSuffix(key, "in") + "watched"
+			for until := time.Now().Add(5 * time.Second); b.Client().HLen(t.Context(), watched).Val() == 0; {
+				if time.Now().After(until) {
+					t.Fatal("nobody is noted as waiting for the record")
+				}
+				runtime.Gosched()
+			}
 			settle(t, b, success(claim(t, b, 1)[0]))
 			if err := <-ended; err != nil {
 				t.Error(err)
@@ -97,7 +108,7 @@ func TestAppendedIsSeen(t *testing.T) {
 				before.Metadata["k"] != "v" || before.Timeout != time.Minute || string(before.Args) != string(r.Args) {
 				t.Errorf("got %+v, enqueued %+v", before, r)
 			}
-			look(t, b, r)
+			look(t, b, r, in)
 			waiting(t, c, in, 0)
 		})
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/url"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -156,7 +157,7 @@ func TestMigrateSQL(t *testing.T) {
 		t.Errorf("%d versions by SQL from 1", n)
 	}
 	enqueue(t, store, "tick", []string{"null"})
-	exec("--from", "2", "--to", "0")
+	exec("--from", strconv.Itoa(newest), "--to", "0")
 	if n := applied(t, store); n != 0 {
 		t.Errorf("%d versions by SQL down to 0", n)
 	}

@@ -21,9 +21,9 @@ const finished = 1_000_000
 // autovacuum would.
 func fillFinished(b *testing.B, store *database.Backend) {
 	b.Helper()
-	sql := "INSERT INTO " + table(store, "tasks") + ` (enqueued_at, due, max_attempts, priority, id, queue, task, alias, args, status, attempts,
+	sql := "INSERT INTO " + table(store, "tasks") + ` (enqueued_at, due, max_attempts, priority, id, queue, task, alias, args, status, stage, attempts,
 			started_at, attempted_at, finished_at, until, value)
-		SELECT now(), now(), 1, 0, 'finished-' || n, 'queue-' || n % 5, 'task-' || n % 20, 'default', '{"num":1}', 2, 1,
+		SELECT now(), now(), 1, 0, 'finished-' || n, 'queue-' || n % 5, 'task-' || n % 20, 'default', '{"num":1}', 2, 2, 1,
 			now(), now(), now(), now() + interval '1 day', '"done"'
 		FROM generate_series(1, $1) n`
 	if _, err := store.Pool().Exec(b.Context(), sql, finished); err != nil {

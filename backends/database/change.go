@@ -26,7 +26,8 @@ const sqlLookup = `SELECT <short>, t.xmin::text, <now> FROM @.tasks t WHERE t.id
 //
 // A record of another version, or that somebody else has locked, is left alone, and
 // its id isn't returned. Locks are never waited for, so this deadlocks with nothing. Nothing
-// becomes RUNNING here, so no row of leases is wanted; what becomes final gets one of finals.
+// becomes RUNNING here, so no row of leases is wanted; what becomes final gets one of finals. Nothing
+// becomes damaged, either: the stage is what the other statuses have.
 const sqlSwap = `WITH n AS MATERIALIZED (
 	SELECT * FROM unnest($1::text[], $2::text[], $3::int2[], $4::int4[], $5::int8[], $6::text[], $7::text[], $8::text[],
 		$9::text[], $10::text[], $11::text[], $12::text[], $13::bytea[], $14::bytea[], $15::bytea[], $16::bool[], $17::bytea[], $18::bytea[])
@@ -38,11 +39,12 @@ const sqlSwap = `WITH n AS MATERIALIZED (
 	DELETE FROM @.tasks t USING locked n WHERE t.id = n.id AND n.status < 0 RETURNING t.id
 ), written AS (
 	UPDATE @.tasks t SET
-		status = n.status, attempts = n.attempts, max_attempts = n.max_attempts,
+		status = n.status, stage = CASE WHEN n.status > 0 THEN 2 WHEN n.attempts > 0 THEN 1 ELSE 0 END,
+		attempts = n.attempts, max_attempts = n.max_attempts,
 		run_after = nullif(n.run_after, '')::timestamptz, due = n.due::timestamptz,
 		expires_at = nullif(n.expires_at, '')::timestamptz, started_at = nullif(n.started_at, '')::timestamptz,
 		attempted_at = nullif(n.attempted_at, '')::timestamptz, finished_at = nullif(n.finished_at, '')::timestamptz,
-		until = nullif(n.until, '')::timestamptz, token = n.token, workers = n.workers, errors = n.errors,
+		until = nullif(n.until, '')::timestamptz, claim = n.token, workers = n.workers, errors = n.errors,
 		cancel_requested = n.cancel_requested, cancel_reason = n.cancel_reason, value = coalesce(n.value, t.value)
 	FROM locked n WHERE t.id = n.id AND n.status >= 0
 	RETURNING t.id, t.status, t.until

@@ -44,7 +44,7 @@ const sqlVersion = `SELECT coalesce(max(m.version), 0) FROM @.migrations m`
 const sqlCheck = `SELECT
 	(SELECT coalesce(bool_and(has_table_privilege(to_regclass(n.name), p.privilege)), true)
 		FROM unnest($1::text[]) AS n(name) CROSS JOIN unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) AS p(privilege)),
-	(SELECT count(*) FROM (SELECT FROM @.tasks t WHERE t.place = 9 LIMIT 1000) d)`
+	(SELECT count(*) FROM (SELECT FROM @.tasks t WHERE t.stage = 9 LIMIT 1000) d)`
 
 // Check implements tasks.Backend.
 func (b *Backend) Check(ctx context.Context) []tasks.Finding {

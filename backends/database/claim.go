@@ -47,7 +47,7 @@ head AS MATERIALIZED (
 	SELECT l.queue, l.priority, l.first, l.id
 	FROM level l CROSS JOIN LATERAL (
 		SELECT t.due, t.id FROM @.tasks t
-		WHERE t.place < 2 AND t.queue = l.queue AND t.priority = l.priority AND (t.due, t.id) >= (l.first, l.id) AND t.due <= <now>
+		WHERE t.stage < 2 AND t.queue = l.queue AND t.priority = l.priority AND (t.due, t.id) >= (l.first, l.id) AND t.due <= <now>
 		ORDER BY t.due, t.id LIMIT $3::int8
 	) c
 	WHERE NOT (SELECT o.one FROM single o)
@@ -62,18 +62,19 @@ taken AS MATERIALIZED (
 	SELECT c.at
 	FROM share s CROSS JOIN LATERAL (
 		SELECT t.ctid AS at FROM @.tasks t
-		WHERE t.place < 2 AND t.queue = s.queue AND t.priority = s.priority AND (t.due, t.id) >= (s.first, s.id) AND t.due <= <now>
+		WHERE t.stage < 2 AND t.queue = s.queue AND t.priority = s.priority AND (t.due, t.id) >= (s.first, s.id) AND t.due <= <now>
 		ORDER BY t.due, t.id LIMIT s.n FOR UPDATE SKIP LOCKED
 	) c
 ),
 done AS (
 	UPDATE @.tasks t SET
 		status           = CASE WHEN <expired> THEN 4 ELSE 1 END,
+		stage            = 2,
 		attempts         = t.attempts + CASE WHEN <expired> THEN 0 ELSE 1 END,
 		workers          = CASE WHEN <expired> THEN t.workers ELSE coalesce(t.workers, '') || $4::bytea END,
 		started_at       = CASE WHEN <expired> THEN t.started_at ELSE coalesce(t.started_at, <now>) END,
 		attempted_at     = CASE WHEN <expired> THEN t.attempted_at ELSE <now> END,
-		token            = CASE WHEN <expired> THEN NULL ELSE $5::bytea END,
+		claim            = CASE WHEN <expired> THEN NULL ELSE $5::bytea END,
 		finished_at      = CASE WHEN <expired> THEN <now> END,
 		cancel_requested = false,
 		cancel_reason    = CASE WHEN <expired> THEN $8::bytea ELSE t.cancel_reason END,
@@ -108,7 +109,7 @@ func claimedColumns() string {
 		"t.status", "nullif(t.status, 1)",
 		"t.started_at", "nullif(t.started_at, t.attempted_at)",
 		"t.until", "NULL::timestamptz",
-		"t.token", "NULL::bytea",
+		"t.claim", "NULL::bytea",
 		"t.cancel_requested", "NULL::boolean",
 		"t.workers", "CASE WHEN t.status <> 1 OR t.attempts > 1 THEN t.workers END",
 	).Replace(columns("t", false))
@@ -249,12 +250,12 @@ func ignore(func(...any) error) error { return nil }
 
 // sqlQuarantine takes records that can't be decoded out of the way. In: $1 the ids, $2
 // the key of the claim that came upon them.
-const sqlQuarantine = `UPDATE @.tasks t SET status = 9, until = NULL, token = NULL
-WHERE t.id = ANY ($1::text[]) AND <running> AND t.token = $2::bytea`
+const sqlQuarantine = `UPDATE @.tasks t SET status = 9, stage = 9, until = NULL, claim = NULL
+WHERE t.id = ANY ($1::text[]) AND <running> AND t.claim = $2::bytea`
 
 // sqlQuarantineOverdue does the same for a sweep, which has come upon them. In: $1 the ids.
-const sqlQuarantineOverdue = `UPDATE @.tasks SET status = 9, until = NULL, token = NULL
-WHERE id = ANY ($1::text[]) AND ((status = 1 AND until <= <now>) OR (place = 0 AND expires_at <= <now>))`
+const sqlQuarantineOverdue = `UPDATE @.tasks SET status = 9, stage = 9, until = NULL, claim = NULL
+WHERE id = ANY ($1::text[]) AND ((status = 1 AND until <= <now>) OR (stage = 0 AND expires_at <= <now>))`
 
 // sqlRetainNone deletes records that are final and aren't to be kept. In: $1 the ids.
 const sqlRetainNone = `DELETE FROM @.tasks WHERE id = ANY ($1::text[]) AND status IN (2, 3, 4) AND retain = 0`
@@ -262,7 +263,7 @@ const sqlRetainNone = `DELETE FROM @.tasks WHERE id = ANY ($1::text[]) AND statu
 // sqlHeld returns the ids of the records that are RUNNING by a claim. In: $1 its key. There is no
 // index for that: claims are few.
 const sqlHeld = `SELECT t.id FROM @.leases l CROSS JOIN unnest(l.ids) AS i(id) JOIN @.tasks t ON t.id = i.id
-WHERE l.key = $1::bytea AND <running> AND t.token = $1::bytea`
+WHERE l.key = $1::bytea AND <running> AND t.claim = $1::bytea`
 
 // giveBack releases what was claimed by a claim whose reply was lost: nobody would run
 // it, and when its lease had run out an attempt would be counted that never was. The

@@ -106,7 +106,7 @@ func hinted(err error) error {
 	case "42P01", "3F000": // undefined table, schema
 		hint = "the schema isn't there: set the option migrate, or call Migrator.Up"
 	case "42703": // undefined column
-		hint = "the schema is of another version: call Migrator.Up"
+		hint = "the schema is of another version: call Migrator.Up, or upgrade this program"
 	case "25006": // read-only transaction
 		hint = "the server takes no writes: is it a standby, or is default_transaction_read_only on?"
 	case "53100": // disk full

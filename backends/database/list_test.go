@@ -13,8 +13,8 @@ import (
 func TestListRareRecords(t *testing.T) {
 	b := open(t)
 	const all, every = 9000, 1500
-	if _, err := b.Pool().Exec(t.Context(), "INSERT INTO "+table(b, "tasks")+` (enqueued_at, due, max_attempts, priority, id, queue, task, alias, status, finished_at)
-		SELECT now(), now(), 1, 0, 'id-' || lpad(n::text, 5, '0'), 'default', 'task', 'default', CASE n % $2 WHEN 700 THEN 3 ELSE 2 END, now()
+	if _, err := b.Pool().Exec(t.Context(), "INSERT INTO "+table(b, "tasks")+` (enqueued_at, due, max_attempts, priority, id, queue, task, alias, stage, status, finished_at)
+		SELECT now(), now(), 1, 0, 'id-' || lpad(n::text, 5, '0'), 'default', 'task', 'default', 2, CASE n % $2 WHEN 700 THEN 3 ELSE 2 END, now()
 		FROM generate_series(1, $1) n`, all, every); err != nil {
 		t.Fatal(err)
 	}

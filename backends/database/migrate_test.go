@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/sideman-go/sideman/backends/database"
+	"github.com/sideman-go/sideman/internal/testserver"
 	"github.com/sideman-go/sideman/tasks"
 )
 
@@ -211,5 +212,79 @@ func TestMigrationOfLeasesAndFinals(t *testing.T) {
 	}
 	if _, err := m.Up(t.Context(), 0); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// shape describes the columns, indexes and storage of the table of tasks, whatever their order.
+func shape(t *testing.T, conn *pgx.Conn, schema string) string {
+	t.Helper()
+	var s string
+	err := conn.QueryRow(t.Context(), `SELECT string_agg(l, E'\n' ORDER BY l) FROM (
+		SELECT concat_ws(' ', 'column', a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attgenerated, pg_get_expr(d.adbin, d.adrelid)) AS l
+		FROM pg_attribute a LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+		WHERE a.attrelid = $1::text::regclass AND a.attnum > 0 AND NOT a.attisdropped
+		UNION ALL SELECT concat_ws(' ', pg_get_indexdef(i.indexrelid), c.reloptions)
+		FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid WHERE i.indrelid = $1::text::regclass
+		UNION ALL SELECT concat_ws(' ', 'table', c.reloptions) FROM pg_class c WHERE c.oid = $1::text::regclass
+	) x`, pgx.Identifier{schema, "tasks"}.Sanitize()).Scan(&s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// Version 4 keeps which indexes a record is in, and taking it back leaves the table as version 3 has it,
+// with the place of what was changed meanwhile.
+func TestMigrationOfStages(t *testing.T) {
+	server := serverURL(t)
+	schema := newSchema(t, server)
+	m, conn := migrator(t, server, schema)
+	if _, err := m.Up(t.Context(), 3); err != nil {
+		t.Fatal(err)
+	}
+	before := shape(t, conn, schema)
+	name := pgx.Identifier{schema, "tasks"}.Sanitize()
+	exec := func(sql string) {
+		t.Helper()
+		if _, err := conn.Exec(t.Context(), sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// Every status, never tried and tried.
+	exec("INSERT INTO " + name + ` (enqueued_at, due, max_attempts, priority, id, queue, task, alias, status, attempts)
+		SELECT now(), now(), 5, 0, s || '-' || a, 'default', 'task', 'default', s, a FROM unnest('{0, 1, 2, 3, 4, 9}'::int[]) s, generate_series(0, 1) a`)
+	file := func() (node uint32) {
+		t.Helper()
+		if err := conn.QueryRow(t.Context(), "SELECT pg_relation_filenode($1::text::regclass)", name).Scan(&node); err != nil {
+			t.Fatal(err)
+		}
+		return node
+	}
+	old := file()
+	if _, err := m.Up(t.Context(), 4); err != nil {
+		t.Fatal(err)
+	}
+	if err := testserver.Stages(t.Context(), conn, schema); err != nil {
+		t.Error(err)
+	}
+	if file() != old {
+		t.Error("the table was written anew, under a lock")
+	}
+	exec("UPDATE " + name + " SET status = 2, stage = 2 WHERE id = '0-0'")
+	if _, err := m.Down(t.Context(), 3); err != nil {
+		t.Fatal(err)
+	}
+	if after := shape(t, conn, schema); after != before {
+		t.Errorf("taken back, the table is\n%s\nand version 3 has\n%s", after, before)
+	}
+	var place int
+	if err := conn.QueryRow(t.Context(), "SELECT place FROM "+name+" WHERE id = '0-0'").Scan(&place); err != nil || place != 2 {
+		t.Errorf("the place of what was settled meanwhile is %d (%v), want 2", place, err)
+	}
+	if _, err := m.Up(t.Context(), 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := testserver.Stages(t.Context(), conn, schema); err != nil {
+		t.Error(err)
 	}
 }

@@ -56,8 +56,8 @@ func TestLeasesAreFoundDirectly(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, sql := range []string{
-				"INSERT INTO " + table(b, "tasks") + ` (enqueued_at, due, max_attempts, priority, id, queue, task, alias, status, finished_at, until)
-					SELECT now(), now(), 1, 0, 'finished-' || n, 'default', 'task', 'default', 2, now(), now() + interval '1 day' FROM generate_series(1, 10000) n`,
+				"INSERT INTO " + table(b, "tasks") + ` (enqueued_at, due, max_attempts, priority, id, queue, task, alias, status, stage, finished_at, until)
+					SELECT now(), now(), 1, 0, 'finished-' || n, 'default', 'task', 'default', 2, 2, now(), now() + interval '1 day' FROM generate_series(1, 10000) n`,
 				"ANALYZE " + table(b, "tasks"),
 			} {
 				if _, err := b.Pool().Exec(t.Context(), sql); err != nil {

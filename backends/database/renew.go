@@ -16,24 +16,24 @@ import (
 // own, for the sweeps; for the others that of the claim does, which is looked at earlier.
 const sqlRenew = `WITH locked AS MATERIALIZED (
 	SELECT t.id, t.until FROM unnest($1::text[], $2::bytea[]) AS n(id, token) JOIN @.tasks t ON t.id = n.id
-	WHERE <running> AND t.token = n.token
+	WHERE <running> AND t.claim = n.token
 	FOR UPDATE OF t SKIP LOCKED
 ),
 renewed AS (
 	UPDATE @.tasks t SET until = <now> + $3::int8 * interval '1 microsecond'
 	FROM locked l WHERE t.id = l.id
-	RETURNING t.id, t.token, t.until, l.until AS was, t.cancel_requested, t.cancel_reason
+	RETURNING t.id, t.claim, t.until, l.until AS was, t.cancel_requested, t.cancel_reason
 ),
 sooner AS (
 	INSERT INTO @.leases (until, n, key, ids)
 	SELECT min(r.until), count(*), '', array_agg(r.id) FROM renewed r WHERE r.until < r.was HAVING count(*) > 0
 )
-SELECT r.id, r.token, r.until, r.cancel_requested, r.cancel_reason FROM renewed r`
+SELECT r.id, r.claim, r.until, r.cancel_requested, r.cancel_reason FROM renewed r`
 
 // sqlStillHeld returns those of the leases that are live. In: $1 ids, $2 tokens.
-const sqlStillHeld = `SELECT t.id, t.token, t.until, t.cancel_requested, t.cancel_reason
+const sqlStillHeld = `SELECT t.id, t.claim, t.until, t.cancel_requested, t.cancel_reason
 FROM unnest($1::text[], $2::bytea[]) AS n(id, token) JOIN @.tasks t ON t.id = n.id
-WHERE <running> AND t.token = n.token`
+WHERE <running> AND t.claim = n.token`
 
 // renewTries bounds how often a renewal is tried of records that somebody else has
 // locked; then they are reported as held, by their old deadline.

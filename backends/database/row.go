@@ -9,7 +9,9 @@ import (
 	"github.com/sideman-go/sideman/tasks"
 )
 
-// The codes of tasks.status.
+// The codes of tasks.status. Every statement that writes it, or attempts, writes tasks.stage too, by
+// which the indexes go, if it changes: 0 READY and never tried, 1 READY again, 2 RUNNING or final,
+// 9 damaged. A new record has stage 0 by default.
 const (
 	stReady = iota
 	stRunning
@@ -58,7 +60,7 @@ type row struct {
 // value are NULL in the short form, for those that only change a record.
 func columns(t string, short bool) string {
 	list := strings.Split("id alias task queue priority status max_attempts attempts timeout retain "+
-		"enqueued_at run_after expires_at started_at attempted_at finished_at until token "+
+		"enqueued_at run_after expires_at started_at attempted_at finished_at until claim "+
 		"cancel_requested cancel_reason metadata workers errors args value", " ")
 	for i, c := range list {
 		switch {

@@ -30,10 +30,10 @@ func TestAMillionRecordsHideNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	exec("INSERT INTO " + table(b, "tasks") + ` (enqueued_at, due, run_after, max_attempts, priority, id, queue, task, alias, status, finished_at, until)
-		SELECT now(), now() + interval '1 day', now() + interval '1 day', 1, 100, 'deferred-' || n, 'default', 'task', 'default', 0, NULL, NULL FROM generate_series(1, 1000000) n
+	exec("INSERT INTO " + table(b, "tasks") + ` (enqueued_at, due, run_after, max_attempts, priority, id, queue, task, alias, status, stage, finished_at, until)
+		SELECT now(), now() + interval '1 day', now() + interval '1 day', 1, 100, 'deferred-' || n, 'default', 'task', 'default', 0, 0, NULL, NULL FROM generate_series(1, 1000000) n
 		UNION ALL
-		SELECT now(), now(), NULL, 1, 100, 'finished-' || n, 'default', 'task', 'default', 2, now(), now() + interval '1 day' FROM generate_series(1, 1000000) n`)
+		SELECT now(), now(), NULL, 1, 100, 'finished-' || n, 'default', 'task', 'default', 2, 2, now(), now() + interval '1 day' FROM generate_series(1, 1000000) n`)
 	for range 5 {
 		enqueue(t, b, rec())
 		from := time.Now()

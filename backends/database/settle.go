@@ -20,17 +20,18 @@ const running = `t.status = 1`
 // at all are left for sqlSwap, which can delete.
 //
 // The token is compared with the row as it is when its lock is had, so a lease that was
-// taken away the moment before isn't settled. The row of finals is written by the same statement, so
+// taken away the moment before isn't settled. The stage of what runs is that of what is final, and so
+// isn't written: no column of an index changes. The row of finals is written by the same statement, so
 // that a sweep never misses a record.
 const sqlSuccess = `WITH done AS (
 	UPDATE @.tasks t SET
-		status = 2, value = n.value, finished_at = <now>, token = NULL, cancel_requested = false, cancel_reason = NULL,
+		status = 2, value = n.value, finished_at = <now>, claim = NULL, cancel_requested = false, cancel_reason = NULL,
 		until = CASE
 			WHEN t.retain IS NULL THEN (SELECT CASE WHEN $4::int8 >= 0 THEN <now> + $4::int8 / 1000 * interval '1 microsecond' END)
 			WHEN t.retain > 0 THEN <now> + t.retain / 1000 * interval '1 microsecond'
 			END
 	FROM unnest($1::text[], $2::bytea[], $3::bytea[]) WITH ORDINALITY AS n(id, token, value, at)
-	WHERE t.id = n.id AND <running> AND t.token = n.token AND t.retain IS DISTINCT FROM 0
+	WHERE t.id = n.id AND <running> AND t.claim = n.token AND t.retain IS DISTINCT FROM 0
 	RETURNING n.at, t.id, t.until
 ),
 ended AS (

@@ -20,7 +20,7 @@ const (
 // head of a small index.
 const sqlSweepDue = `SELECT
 	EXISTS (SELECT FROM @.leases l WHERE l.until <= <now>),
-	EXISTS (SELECT FROM @.tasks t WHERE t.place = 0 AND t.expires_at IS NOT NULL AND t.expires_at <= <now>),
+	EXISTS (SELECT FROM @.tasks t WHERE t.stage = 0 AND t.expires_at IS NOT NULL AND t.expires_at <= <now>),
 	EXISTS (SELECT FROM @.finals f WHERE f.until <= <now>),
 	EXISTS (SELECT FROM @.workers w WHERE w.forget <= <now>)`
 
@@ -69,7 +69,7 @@ SELECT coalesce(sum(d.n), 0) FROM due d`
 
 // sqlExpired reads READY records that weren't started in time. As sqlLost.
 const sqlExpired = `SELECT <short>, t.xmin::text, <now> FROM @.tasks t
-WHERE t.place = 0 AND t.expires_at IS NOT NULL AND t.expires_at <= <now>
+WHERE t.stage = 0 AND t.expires_at IS NOT NULL AND t.expires_at <= <now>
 ORDER BY t.expires_at LIMIT $1::int8`
 
 // sqlPrune deletes final records whose retention is over. In: $1 about how many. Out: how many

@@ -15,6 +15,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/sideman-go/sideman/backends/database"
+	"github.com/sideman-go/sideman/internal/testserver"
 )
 
 // serverURL returns the server to test on.
@@ -35,18 +36,7 @@ func serverURL(tb testing.TB) string {
 func newSchema(tb testing.TB, server string) string {
 	tb.Helper()
 	name := `test "` + strings.ToLower(rand.Text()) + `"`
-	tb.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
-		defer cancel()
-		conn, err := pgx.Connect(ctx, server)
-		if err != nil {
-			tb.Fatalf("dropping the schema: %v", err)
-		}
-		defer conn.Close(ctx)
-		if _, err := conn.Exec(ctx, "SET client_min_messages = warning; DROP SCHEMA IF EXISTS "+pgx.Identifier{name}.Sanitize()+" CASCADE"); err != nil {
-			tb.Fatalf("dropping the schema: %v", err)
-		}
-	})
+	testserver.DropSchema(tb, server, name)
 	return name
 }
 

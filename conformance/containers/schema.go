@@ -1,15 +1,12 @@
 package containers
 
 import (
-	"context"
 	"crypto/rand"
 	"net/url"
 	"strings"
-	"time"
-
-	"github.com/jackc/pgx/v5"
 
 	"github.com/sideman-go/sideman/conformance"
+	"github.com/sideman-go/sideman/internal/testserver"
 )
 
 // NewSchema returns the name of a schema of PostgreSQL that the test has to itself, dropped at
@@ -17,19 +14,7 @@ import (
 func (s *Server) NewSchema(t conformance.T) string {
 	t.Helper()
 	name := `test "` + strings.ToLower(rand.Text()) + `"`
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
-		defer cancel()
-		conn, err := pgx.Connect(ctx, s.Direct())
-		if err != nil {
-			t.Errorf("dropping the schema: %v", err)
-			return
-		}
-		defer conn.Close(ctx)
-		if _, err := conn.Exec(ctx, "SET client_min_messages = warning; DROP SCHEMA IF EXISTS "+pgx.Identifier{name}.Sanitize()+" CASCADE"); err != nil {
-			t.Errorf("dropping the schema: %v", err)
-		}
-	})
+	testserver.DropSchema(t, s.Direct(), name)
 	return name
 }
 

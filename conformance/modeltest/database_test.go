@@ -38,6 +38,9 @@ func TestDatabase(t *testing.T) {
 			b, err := database.New(pool, &database.Options{Schema: name, PollOnly: true})
 			return b, nothing, err
 		}})
+		if err := testserver.Stages(t.Context(), pool, name); err != nil {
+			rt.Error(err)
+		}
 	})
 }
 

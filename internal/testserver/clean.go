@@ -18,7 +18,8 @@ type T interface {
 // cleanTime is how long cleaning up may take.
 const cleanTime = 20 * time.Second
 
-// DropSchema drops a schema of the PostgreSQL server, if it is there, at the end of the test.
+// DropSchema drops a schema of the PostgreSQL server, if it is there, at the end of the test. Before,
+// it looks whether the records that the test leaves there have the right stages.
 func DropSchema(t T, server, schema string) {
 	t.Helper()
 	t.Cleanup(func() {
@@ -30,6 +31,9 @@ func DropSchema(t T, server, schema string) {
 			return
 		}
 		defer conn.Close(ctx)
+		if err := Stages(ctx, conn, schema); err != nil && !missing(err) {
+			t.Errorf("what the test has left in schema %s: %v", schema, err)
+		}
 		// Whoever still uses it is left over from the test, and gets an error.
 		if _, err := conn.Exec(ctx, "SET client_min_messages = warning; DROP SCHEMA IF EXISTS "+pgx.Identifier{schema}.Sanitize()+" CASCADE"); err != nil {
 			t.Errorf("dropping the schema: %v", err)

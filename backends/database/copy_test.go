@@ -20,7 +20,7 @@ func full(n int) []*tasks.Record {
 		recs[i] = rec(func(r *tasks.Record) {
 			r.Queue, r.Task, r.Priority = fmt.Sprintf("queue %d \"'\\", i%3), "tâche", i%201-100
 			r.Args, r.MaxAttempts = json.RawMessage(`"a\\ \u0000"`), i+1
-			switch i % 7 {
+			switch i % 11 {
 			case 1:
 				r.Metadata, r.Timeout = map[string]string{"k\xff": "v\x00", "": ""}, time.Second+time.Nanosecond
 			case 2:
@@ -31,7 +31,15 @@ func full(n int) []*tasks.Record {
 				r.Retain = &hour
 			case 5:
 				r.Retain = &never
-			case 6:
+			case 6: // the ways to be due later, or to expire, one at a time
+				r.Delay = time.Hour
+			case 7:
+				r.Delay = time.Nanosecond
+			case 8:
+				r.TTL = time.Hour
+			case 9:
+				r.ExpiresAt = time.Date(2999, 1, 1, 0, 0, 0, 0, time.UTC)
+			case 10:
 				r.Retain, r.RunAfter = &none, time.Date(1969, 12, 31, 23, 59, 59, 1500, time.FixedZone("", 3600))
 			}
 		})

@@ -40,11 +40,9 @@ FROM n LEFT JOIN ins ON n.n < $15::int8`
 	INSERT INTO @.tasks (id, alias, task, queue, priority, args, metadata, max_attempts, timeout, retain,
 		enqueued_at, run_after, due, expires_at)
 	SELECT w.id, w.alias, w.task, w.queue, w.priority, w.args, w.metadata, w.max_attempts, nullif(w.timeout, 0), w.retain,
-		<now>, w.after, greatest(<now>, w.after),
-		CASE WHEN w.ttl >= 0 THEN <now> + w.ttl * interval '1 microsecond' ELSE nullif(w.expires_at, '')::timestamptz END
+		<now>, w.after, greatest(<now>, w.after), ` + timeSQL("w.expires_at", "w.ttl") + `
 	FROM (
-		SELECT u.*, CASE WHEN u.delay >= 0 THEN <now> + u.delay * interval '1 microsecond'
-			ELSE nullif(u.run_after, '')::timestamptz END AS after
+		SELECT u.*, ` + timeSQL("u.run_after", "u.delay") + ` AS after
 		FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::int2[], $6::bytea[], $7::bytea[], $8::int8[],
 			$9::int8[], $10::int8[], $11::text[], $12::int8[], $13::text[], $14::int8[])
 			WITH ORDINALITY
@@ -54,18 +52,31 @@ FROM n LEFT JOIN ins ON n.n < $15::int8`
 )` + result
 }
 
-// sqlInsertOne is insertSQL for one record that is new, without what it takes for several: a
-// third of the time that a single enqueue takes the server besides its fsync.
+// insertOneSQL is insertSQL for one record that is new, without what it takes for several: a
+// third of the time that a single enqueue takes the server besides its fsync. Most records have no
+// times, and without those there is nothing left to compute.
 //
-// In: $1…$14 the columns, $15 the channel, $16 what to say on it. Out: as insertSQL.
-const sqlInsertOne = `INSERT INTO @.tasks (id, alias, task, queue, priority, args, metadata, max_attempts, timeout, retain,
-	enqueued_at, run_after, due, expires_at)
-VALUES ($1::text, $2::text, $3::text, $4::text, $5::int2, $6::bytea, $7::bytea, $8::int8, nullif($9::int8, 0), $10::int8,
-	<now>,
-	CASE WHEN $12::int8 >= 0 THEN <now> + $12::int8 * interval '1 microsecond' ELSE nullif($11::text, '')::timestamptz END,
-	greatest(<now>, CASE WHEN $12::int8 >= 0 THEN <now> + $12::int8 * interval '1 microsecond' ELSE nullif($11::text, '')::timestamptz END),
-	CASE WHEN $14::int8 >= 0 THEN <now> + $14::int8 * interval '1 microsecond' ELSE nullif($13::text, '')::timestamptz END)
-RETURNING enqueued_at, 1::int8, NULL::text, pg_notify($15::text, $16::text)::text`
+// In: $1…$10 the columns, $11 the channel, $12 what to say on it; and if the record has times, $13…$16
+// run_after, delay, expires_at and ttl, as for insertSQL. Out: as insertSQL.
+//
+// An id that another transaction is storing right now has its end waited for. It is one statement
+// and one row: there is nothing to deadlock with.
+func insertOneSQL(timed bool) string {
+	columns, values := "due", "<now>"
+	if timed {
+		after := timeSQL("$13", "$14")
+		columns, values = "due, run_after, expires_at", "greatest(<now>, "+after+"), "+after+", "+timeSQL("$15", "$16")
+	}
+	return `INSERT INTO @.tasks (id, alias, task, queue, priority, args, metadata, max_attempts, timeout, retain, enqueued_at, ` + columns + `)
+VALUES ($1::text, $2::text, $3::text, $4::text, $5::int2, $6::bytea, $7::bytea, $8::int8, $9::int8, $10::int8, <now>, ` + values + `)
+RETURNING enqueued_at, 1::int8, NULL::text, pg_notify($11::text, $12::text)::text`
+}
+
+// timeSQL is the time that two inputs stand for: so many microseconds from now, or if those are
+// below 0 the time as text, which is empty for none.
+func timeSQL(at, micros string) string {
+	return "CASE WHEN " + micros + "::int8 >= 0 THEN <now> + " + micros + "::int8 * interval '1 microsecond' ELSE nullif(" + at + "::text, '')::timestamptz END"
+}
 
 // sqlGet reads one record. In: $1 the id.
 const sqlGet = `SELECT <columns> FROM @.tasks t WHERE t.id = $1::text`
@@ -133,20 +144,27 @@ func cut(s string) string {
 	return s
 }
 
-// insertOneArgs are the arguments of sqlInsertOne.
-func (b *Backend) insertOneArgs(f *fresh) []any {
+// insertOne returns the statement of insertOneSQL for a record, and its arguments.
+func (b *Backend) insertOne(f *fresh) (query string, args []any) {
 	r := &f.in
 	delay, ttl := delays(r)
-	after := timeText(r.RunAfter)
+	after, expires := timeText(r.RunAfter), timeText(r.ExpiresAt)
 	note := news{r.Queue: delay < 0 && after == ""}
-	var retain *int64
+	var timeout, retain *int64
+	if r.Timeout != 0 {
+		timeout = new(int64(r.Timeout))
+	}
 	if r.Retain != nil {
 		retain = new(int64(*r.Retain))
 	}
-	return []any{
-		r.ID, r.Alias, r.Task, r.Queue, int16(r.Priority), f.args, f.metadata, int64(r.MaxAttempts), int64(r.Timeout), retain,
-		after, delay, timeText(r.ExpiresAt), ttl, b.sql.channel, note.payload(),
+	args = []any{
+		r.ID, r.Alias, r.Task, r.Queue, int16(r.Priority), f.args, f.metadata, int64(r.MaxAttempts), timeout, retain,
+		b.sql.channel, note.payload(),
 	}
+	if delay < 0 && ttl < 0 && after == "" && expires == "" {
+		return b.sql.insertOne, args
+	}
+	return b.sql.insertOneTimed, append(args, after, delay, expires, ttl)
 }
 
 // delays are a record's Delay and TTL in microseconds, or -1 for none.
@@ -192,7 +210,7 @@ func (b *Backend) insertArgs(all []*fresh) []any {
 	}
 }
 
-// insert stores records by a statement of insertSQL, or sqlInsertOne, and fills in their out,
+// insert stores records by a statement of insertSQL, or insertOneSQL, and fills in their out,
 // without the duplicates, which it returns.
 func (b *Backend) insert(ctx context.Context, r runner, query string, args []any, all []*fresh) (dups []*fresh, err error) {
 	var now time.Time
@@ -232,7 +250,8 @@ func (b *Backend) insert(ctx context.Context, r runner, query string, args []any
 func (b *Backend) put(ctx context.Context, conn *pgxpool.Conn, all []*fresh) (dups []*fresh, err error) {
 	switch n := len(all); {
 	case n == 1:
-		_, err = b.insert(ctx, pgxRunner{conn}, b.sql.insertOne, b.insertOneArgs(all[0]), all)
+		query, args := b.insertOne(all[0])
+		_, err = b.insert(ctx, pgxRunner{conn}, query, args, all)
 	case n < copyFrom:
 		_, err = b.insert(ctx, pgxRunner{conn}, b.sql.insert, b.insertArgs(all), all)
 	default:

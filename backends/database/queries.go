@@ -15,7 +15,8 @@ type queries struct {
 	channel string
 	turn    string
 
-	insert, insertNew, insertOne    string
+	insert, insertNew               string
+	insertOne, insertOneTimed       string
 	copyIn                          string
 	get, lookup                     string
 	claimAll, claimSome             string
@@ -56,7 +57,8 @@ func newQueries(schema string) *queries {
 	some := func(query string) string { return with(queuesSome, query) }
 	return &queries{
 		channel: channel(schema), turn: fill(sqlTurn),
-		insert: fill(insertSQL(false)), insertNew: fill(insertSQL(true)), insertOne: fill(sqlInsertOne), copyIn: fill(sqlCopy),
+		insert: fill(insertSQL(false)), insertNew: fill(insertSQL(true)),
+		insertOne: fill(insertOneSQL(false)), insertOneTimed: fill(insertOneSQL(true)), copyIn: fill(sqlCopy),
 		get: fill(sqlGet), lookup: fill(sqlLookup),
 		claimAll: all(sqlClaim), claimSome: some(sqlClaim),
 		dueAll: all(sqlDue), dueSome: some(sqlDue), cancels: fill(sqlCancels),

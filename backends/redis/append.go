@@ -6,8 +6,6 @@ import (
 	"math/rand/v2"
 	"strconv"
 
-	"github.com/redis/go-redis/v9"
-
 	"github.com/sideman-go/sideman/tasks"
 )
 
@@ -26,44 +24,50 @@ const (
 	appendEach = 3
 )
 
-// encoded is a record as scripts get it, in one string: the length of its head in sizeHeadLen
-// digits, its head, its envelope.
+// encoded is a record as scripts get it, in one string: its head, its envelope.
 type encoded struct {
 	text string
 	end  int // of the head
 }
 
-const sizeHeadLen = 4
-
 func encode(r *tasks.Record) (encoded, error) {
-	b := make([]byte, sizeHeadLen, sizeHeadLen+sizeHead+len(r.Queue)+len(r.Task)+48+len(r.Alias)+len(r.Args))
-	b, err := appendHead(b, r)
+	b, err := appendHead(make([]byte, 0, sizeHead+len(r.Queue)+len(r.Task)+48+len(r.Alias)+len(r.Args)), r)
 	if err != nil {
 		return encoded{}, err
 	}
-	e := encoded{end: len(b)}
-	appendDigits(b[:0], e.end-sizeHeadLen, sizeHeadLen)
-	e.text = string(appendEnvelope(b, r, rand.Uint64()))
-	return e, nil
+	return encoded{end: len(b), text: string(appendEnvelope(b, r, rand.Uint64()))}, nil
 }
 
-func (e encoded) head() string     { return e.text[sizeHeadLen:e.end] }
+func (e encoded) head() string     { return e.text[:e.end] }
 func (e encoded) envelope() string { return e.text[e.end:] }
 
-// around returns what comes before and behind the time of the enqueue.
+// What is appended leaves out what is unset: the times behind that of the enqueue, and the token.
+// Before it is the length of what is left of the head, in sizeHeadLen digits.
+const (
+	sizeHeadLen = 4
+	headBehind  = headTimes + sizeTime
+	sizeLeftOut = headRetain - headBehind + sizeToken
+	// appendedRetain is where the times that are left out belong, and appendedQueue where the token does.
+	appendedRetain = sizeHeadLen + headBehind
+	appendedQueue  = appendedRetain + headToken - headRetain
+)
+
+// around returns what comes before and behind the time of the enqueue in what is appended.
 func (e encoded) around() (before, behind string) {
-	at := sizeHeadLen + headTimes
-	return e.text[:at], e.text[at+sizeTime:]
+	b := make([]byte, 0, sizeHeadLen+headTimes)
+	b = append(appendDigits(b, e.end-sizeLeftOut, sizeHeadLen), e.text[:headTimes]...)
+	return string(b), e.text[headRetain:headToken] + e.text[headQueue:]
 }
 
 // decodeAppended reads a record that append has stored.
 func decodeAppended(id, text string) (*stored, error) {
 	n, err := strconv.Atoi(text[:min(sizeHeadLen, len(text))])
-	if err != nil || n < 0 || sizeHeadLen+n > len(text) {
+	if err != nil || n < headQueue-sizeLeftOut || sizeHeadLen+n > len(text) {
 		return nil, fmt.Errorf("%w: record %q was cut before it was indexed", tasks.ErrDamaged, id)
 	}
-	e := encoded{text: text, end: sizeHeadLen + n}
-	return decode(id, map[string]string{"h": e.head(), "e": e.envelope()})
+	head := text[sizeHeadLen:appendedRetain] + unset + unset + unset + unset + unset + unset +
+		text[appendedRetain:appendedQueue] + noToken + text[appendedQueue:sizeHeadLen+n]
+	return decode(id, map[string]string{"h": head, "e": text[sizeHeadLen+n:]})
 }
 
 // canAppend reports whether a record is due at once, whatever the server's time, and small.
@@ -72,7 +76,7 @@ func canAppend(r *tasks.Record, size int) bool {
 }
 
 // append stores the writes of a group, each of one record, and returns those whose ids are there.
-func (b *Backend) append(ctx context.Context, c redis.UniversalClient, shard int, group []*write) (left []*write, err error) {
+func (b *Backend) append(ctx context.Context, c processor, shard int, group []*write) (left []*write, err error) {
 	args := make([]any, 0, appendEach*len(group))
 	for _, w := range group {
 		before, behind := w.encoded[0].around()
@@ -82,21 +86,17 @@ func (b *Backend) append(ctx context.Context, c redis.UniversalClient, shard int
 	if err != nil {
 		return nil, err
 	}
-	answers := list(reply)
-	if len(answers) == 0 {
-		answers = []any{reply}
+	var there []any // places in the group
+	if answers := list(reply); len(answers) > 0 {
+		reply, there = answers[0], answers[1:]
 	}
-	at, err := parseTime(text(answers[0]))
+	at, err := parseTime(text(reply))
 	if err != nil || at.IsZero() {
-		return nil, fmt.Errorf("%w: append: %v is no time", tasks.ErrDamaged, answers[0])
-	}
-	there := make(map[int64]bool, len(answers)-1)
-	for _, place := range answers[1:] {
-		there[number(place)] = true
+		return nil, fmt.Errorf("%w: append: %v is no time", tasks.ErrDamaged, reply)
 	}
 	for i, w := range group {
-		if there[int64(i)] {
-			left = append(left, w)
+		if len(there) > 0 && there[0] == int64(i) {
+			left, there = append(left, w), there[1:]
 			continue
 		}
 		w.err = w.read(at, nil, 0)
@@ -107,7 +107,7 @@ func (b *Backend) append(ctx context.Context, c redis.UniversalClient, shard int
 
 // relieve counts n more records as appended, and has some indexed if there are too many. What it
 // can't do, whoever comes next does.
-func (b *Backend) relieve(ctx context.Context, c redis.UniversalClient, shard, n int) {
+func (b *Backend) relieve(ctx context.Context, c processor, shard, n int) {
 	if b.appended[shard].Add(int64(n)) <= maxAppended {
 		return
 	}

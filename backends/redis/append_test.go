@@ -252,7 +252,7 @@ func TestAppendedLate(t *testing.T) {
 }
 
 func TestAppendedDamage(t *testing.T) {
-	for name, cut := range map[string]int{"nothing left": 0, "in the length": 2, "in the head": 100, "in what never changes": 245} {
+	for name, cut := range map[string]int{"nothing left": 0, "in the length": 2, "in the head": 80, "in what never changes": 105} {
 		t.Run(name, func(t *testing.T) {
 			b, c, in := appended(t)
 			bad, good := rec(), rec()

@@ -133,7 +133,7 @@ func (b *Backend) release() {
 	b.writes.Drain()
 	b.inflight.Wait()
 	if b.express != nil {
-		b.closeErr = b.express.client.Close()
+		b.closeErr = b.express.close()
 	}
 	if b.owned {
 		b.closeErr = errors.Join(b.closeErr, b.client.Close())

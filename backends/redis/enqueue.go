@@ -222,7 +222,7 @@ func (b *Backend) flush(all []*write) {
 
 // store appends the writes of a group if it can, or else stores them by enqueue, which is for
 // everything. Its error is that of all those that have none yet.
-func (b *Backend) store(ctx context.Context, c redis.UniversalClient, shard int, group []*write) error {
+func (b *Backend) store(ctx context.Context, c processor, shard int, group []*write) error {
 	if err := b.layOut(ctx); err != nil {
 		return err
 	}
@@ -243,7 +243,7 @@ func (b *Backend) store(ctx context.Context, c redis.UniversalClient, shard int,
 }
 
 // storeIndexed sends one script, and hands its answers to the writes.
-func (b *Backend) storeIndexed(ctx context.Context, c redis.UniversalClient, shard int, group []*write) error {
+func (b *Backend) storeIndexed(ctx context.Context, c processor, shard int, group []*write) error {
 	args := joinArgs(group)
 	reply, err := b.send(ctx, c, &b.scripts.enqueue, shard, args)
 	if err != nil {

@@ -16,6 +16,8 @@ import (
 // a cancellation while it waits, so the connection is closed under it.
 type express struct {
 	client *redis.Client
+	conn   *redis.Conn // nil if the next call is to take one
+	used   time.Time   // when it was used last
 
 	mu    sync.Mutex
 	conns []net.Conn // those that may be in use, the newest last; most often one
@@ -35,6 +37,7 @@ func newExpress(like *redis.Client) *express {
 	e := &express{}
 	o := *like.Options()
 	dial := o.Dialer
+	o.Protocol = 2 // nothing is pushed here, and so nothing is looked for before each answer
 	o.PoolSize, o.MinIdleConns, o.MaxIdleConns, o.MaxActiveConns = 1, 0, 0, 0
 	o.Dialer = func(ctx context.Context, network, addr string) (net.Conn, error) {
 		conn, err := dial(ctx, network, addr)
@@ -62,6 +65,44 @@ func (e *express) keep(conn net.Conn) (net.Conn, error) {
 	return conn, nil
 }
 
+// heldFor is for how long a connection is used again without a look whether the server has closed it.
+const heldFor = time.Second
+
+// Process implements processor. It keeps the connection as long as all goes well, so that there is
+// no pool to ask for it each time. Only the one who is storing alone calls it.
+func (e *express) Process(ctx context.Context, cmd redis.Cmder) error {
+	now := time.Now()
+	if e.conn != nil && now.Sub(e.used) > heldFor {
+		e.release()
+	}
+	if e.conn == nil {
+		e.conn = e.client.Conn()
+	}
+	e.used = now
+	err := e.conn.Process(ctx, cmd)
+	if err == nil {
+		return nil
+	}
+	if reply := redis.Error(nil); !errors.As(err, &reply) {
+		e.release()
+	}
+	return err
+}
+
+// release gives the connection back to the pool, which closes it if it is broken.
+func (e *express) release() {
+	if e.conn != nil {
+		_ = e.conn.Close()
+		e.conn = nil
+	}
+}
+
+// close closes it, when nobody calls it any more.
+func (e *express) close() error {
+	e.release()
+	return e.client.Close()
+}
+
 // begin begins a call and returns its number. There is one at a time.
 func (e *express) begin() uint64 {
 	e.mu.Lock()
@@ -78,18 +119,20 @@ func (e *express) end() bool {
 	return e.cut
 }
 
-// interrupt makes the call with that number fail at once, if it is still under way.
-func (e *express) interrupt(call uint64) {
+// interrupt makes the call with that number fail at once, if it is still under way. It reports
+// whether it is.
+func (e *express) interrupt(call uint64) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.call != call {
-		return
+		return false
 	}
 	e.cut = true
 	for _, conn := range e.conns {
 		_ = conn.Close()
 	}
 	e.conns = nil
+	return true
 }
 
 // storeAlone stores a write on its caller's goroutine, if that is possible: nobody else is
@@ -114,17 +157,17 @@ func (b *Backend) storeAlone(ctx context.Context, w *write) (bool, error) {
 		defer cancel()
 		return true, b.storeOne(inner, b.client, w)
 	}
-	inner, cancel := context.WithCancel(&until{context.WithoutCancel(ctx), time.Now().Add(longestFlush)})
-	defer cancel()
+	inner := &until{context.WithoutCancel(ctx), time.Now().Add(longestFlush), make(chan struct{})}
 	call := b.express.begin()
 	stop := context.AfterFunc(ctx, func() {
 		time.AfterFunc(outcomeGrace, func() {
-			cancel()
-			b.express.interrupt(call)
+			if b.express.interrupt(call) {
+				close(inner.done)
+			}
 		})
 	})
 	defer stop()
-	err := b.storeOne(inner, b.express.client, w) //nolint:contextcheck // the end of ctx is obeyed by interrupt
+	err := b.storeOne(inner, b.express, w) //nolint:contextcheck // the end of ctx is obeyed by interrupt
 	cut := b.express.end()
 	switch {
 	case err == nil:
@@ -137,7 +180,7 @@ func (b *Backend) storeAlone(ctx context.Context, w *write) (bool, error) {
 	return true, err
 }
 
-func (b *Backend) storeOne(ctx context.Context, c redis.UniversalClient, w *write) error {
+func (b *Backend) storeOne(ctx context.Context, c processor, w *write) error {
 	if err := b.store(ctx, c, w.shard, []*write{w}); err != nil {
 		return err
 	}
@@ -148,14 +191,23 @@ func (b *Backend) storeOne(ctx context.Context, c redis.UniversalClient, w *writ
 type until struct {
 	context.Context //nolint:containedctx // it is one
 
-	at time.Time
+	at   time.Time
+	done chan struct{} // closed to cancel it
 }
 
 // Deadline implements context.Context.
 func (u *until) Deadline() (time.Time, bool) { return u.at, true }
 
+// Done implements context.Context.
+func (u *until) Done() <-chan struct{} { return u.done }
+
 // Err implements context.Context.
 func (u *until) Err() error {
+	select {
+	case <-u.done:
+		return context.Canceled
+	default:
+	}
 	if time.Now().After(u.at) {
 		return context.DeadlineExceeded
 	}

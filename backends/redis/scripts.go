@@ -115,7 +115,7 @@ func (b *Backend) eval(ctx context.Context, s *script, shard int, args ...any) (
 
 // send is eval without looking at the layout. A script that the server has refused to run
 // for a passing reason is sent again; one of which it isn't known only if that does no harm.
-func (b *Backend) send(ctx context.Context, c redis.UniversalClient, s *script, shard int, args []any) (any, error) {
+func (b *Backend) send(ctx context.Context, c processor, s *script, shard int, args []any) (any, error) {
 	var maybe error // why an earlier try may have been run
 	start, maybes := time.Now(), 0
 	for wait := firstWait; ; wait = min(wait*2, maxWait) {
@@ -143,16 +143,16 @@ func (b *Backend) send(ctx context.Context, c redis.UniversalClient, s *script, 
 
 // sendOnce sends a script, and again for as long as it has only indexed what enqueues have left
 // it to.
-func (b *Backend) sendOnce(ctx context.Context, c redis.UniversalClient, s *script, shard int, args []any) (any, error) {
+func (b *Backend) sendOnce(ctx context.Context, c processor, s *script, shard int, args []any) (any, error) {
 	for {
 		reply, err := b.call(ctx, c, s, shard, args)
-		if !redis.HasErrorPrefix(err, "AGAIN") {
+		if err == nil || !redis.HasErrorPrefix(err, "AGAIN") {
 			return reply, err
 		}
 	}
 }
 
-func (b *Backend) call(ctx context.Context, c redis.UniversalClient, s *script, shard int, args []any) (any, error) {
+func (b *Backend) call(ctx context.Context, c processor, s *script, shard int, args []any) (any, error) {
 	prefix := b.prefix(shard)
 	all := make([]any, 0, 9+len(args))
 	all = append(all, "evalsha", s.sha, 2, prefix, prefix+"never", b.channel)
@@ -161,7 +161,7 @@ func (b *Backend) call(ctx context.Context, c redis.UniversalClient, s *script, 
 	}
 	all = append(all, args...)
 	reply, err := process(ctx, c, all)
-	if redis.HasErrorPrefix(err, "NOSCRIPT") {
+	if err != nil && redis.HasErrorPrefix(err, "NOSCRIPT") {
 		// The server is new, or was restarted, or is another one by now.
 		all[0], all[1] = "eval", s.source
 		reply, err = process(ctx, c, all)
@@ -169,7 +169,12 @@ func (b *Backend) call(ctx context.Context, c redis.UniversalClient, s *script, 
 	return reply, err
 }
 
-func process(ctx context.Context, c redis.UniversalClient, args []any) (any, error) {
+// processor runs commands: a client, or an express.
+type processor interface {
+	Process(ctx context.Context, cmd redis.Cmder) error
+}
+
+func process(ctx context.Context, c processor, args []any) (any, error) {
 	cmd := redis.NewCmd(ctx, args...)
 	if err := c.Process(ctx, onceCmd{cmd}); err != nil {
 		return nil, err

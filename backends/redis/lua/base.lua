@@ -14,7 +14,8 @@
 --   t:<id>        HASH  a record: h its head, e what never changes (opaque here), w its
 --                       workers, xc and x1… its errors, v its value, cr its cancel reason
 --   in            HASH  id -> a record that append has stored and that is in no index or counter
---                       yet: the length of its head in 4 digits, its head, what never changes
+--                       yet: in 4 digits the length of its head, that without its unset times
+--                       and token, and what never changes
 --   ids           ZSET  every other id
 --   ready:<queue> ZSET  level, due, id of every READY record, due or not
 --   expiry        ZSET  expires, id of READY records that haven't started and can expire

@@ -8,7 +8,6 @@
 local KEEP = { S = ARGV[2], F = ARGV[3], C = ARGV[4] }
 -- What people look for among very many is listed by ids of its own.
 local IDS = { F = 'failed', C = 'cancelled' }
-local TOKENLESS = '                                '
 
 -- past reports whether the time isn't after now; also if it is unset.
 local function past(t) return early(t) or t <= NOW end

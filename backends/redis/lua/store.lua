@@ -44,6 +44,8 @@ local function entered()
   coming = {}
 end
 
+local UNSET, TOKENLESS = string.rep(NONE, 6), '                                '
+
 -- admit indexes records that append has stored: ids and what it has stored, one after the other.
 -- They are taken out first, because HDEL is a command that a full server runs. One that is there
 -- is dropped: enqueue came before append with it, and told its caller so. Nothing behind the first
@@ -61,9 +63,9 @@ local function admit(all)
     local id, v = all[i], all[i + 1]
     if none or call('EXISTS', P .. 't:' .. id) == 0 then
       local stop = 4 + (tonumber(sub(v, 1, 4)) or 0)
-      local h = sub(v, 5, stop)
+      local h = sub(v, 5, 57) .. UNSET .. sub(v, 58, 75) .. TOKENLESS .. sub(v, 76, stop)
       call('HSET', P .. 't:' .. id, 'h', h, 'e', sub(v, stop + 1))
-      if #h < 214 or not tonumber(sub(h, 212, 214)) then
+      if #v < stop or stop < 78 or not tonumber(sub(h, 212, 214)) then
         call('HSET', P .. 'damaged', id, 'it was cut before it was indexed')
       else
         enter(coming_with(sub(h, 212)), sub(h, 3, 5) .. sub(h, 36, 53) .. id)

@@ -24,8 +24,10 @@ type Backend struct {
 	namespace string
 	channel   string
 	shards    int
-	keep      [3]string // retention of SUCCESSFUL, FAILED, CANCELLED
-	scripts   *scripts
+	// routes are the keys of each shard that every script has, and the channel: arguments, made once.
+	routes  [][3]any
+	keep    [3]string // retention of SUCCESSFUL, FAILED, CANCELLED
+	scripts *scripts
 
 	laidOut atomic.Bool
 	turn    atomic.Uint32 // the shard that the next claim starts with

@@ -36,6 +36,10 @@ type write struct {
 	shard   int
 	size    int
 
+	// Where recs and encoded of a single record are.
+	one        [1]tasks.Record
+	oneEncoded [1]encoded
+
 	// finish tells the caller, unless it has left.
 	finish func(error)
 	state  atomic.Int32
@@ -51,7 +55,12 @@ const (
 )
 
 func (b *Backend) prepare(recs []*tasks.Record) (*write, error) {
-	w := &write{recs: make([]tasks.Record, len(recs)), encoded: make([]encoded, len(recs))}
+	w := new(write)
+	if len(recs) == 1 {
+		w.recs, w.encoded = w.one[:], w.oneEncoded[:]
+	} else {
+		w.recs, w.encoded = make([]tasks.Record, len(recs)), make([]encoded, len(recs))
+	}
 	for i, rec := range recs {
 		if err := fits(rec); err != nil {
 			return nil, err

@@ -96,6 +96,10 @@ func newBackend(client redis.UniversalClient, o *Options) (*Backend, error) {
 	}
 	b.channel = b.namespace + ":news"
 	b.hub.init()
+	for shard := range b.shards {
+		prefix := b.prefix(shard)
+		b.routes = append(b.routes, [3]any{prefix, prefix + "never", b.channel})
+	}
 	b.appended = make([]atomic.Int64, b.shards)
 	b.writes = batch.New(maxBatchBytes, func(w *write) int { return w.size }, b.flush)
 	return b, nil

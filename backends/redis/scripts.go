@@ -21,7 +21,7 @@ var sources embed.FS
 type script struct {
 	name   string
 	source string
-	sha    string
+	sha    any // a string, made an argument once
 	mode   mode
 	lib    bool // it begins with lib.lua, which has arguments of its own
 }
@@ -116,12 +116,16 @@ func (b *Backend) eval(ctx context.Context, s *script, shard int, args ...any) (
 // send is eval without looking at the layout. A script that the server has refused to run
 // for a passing reason is sent again; one of which it isn't known only if that does no harm.
 func (b *Backend) send(ctx context.Context, c processor, s *script, shard int, args []any) (any, error) {
-	var maybe error // why an earlier try may have been run
-	start, maybes := time.Now(), 0
+	var maybe error     // why an earlier try may have been run
+	var start time.Time // of the first failure
+	maybes := 0
 	for wait := firstWait; ; wait = min(wait*2, maxWait) {
 		reply, err := b.sendOnce(ctx, c, s, shard, args)
 		if err == nil {
 			return reply, nil
+		}
+		if start.IsZero() {
+			start = time.Now()
 		}
 		f := classify(err)
 		if f.maybe {
@@ -153,9 +157,9 @@ func (b *Backend) sendOnce(ctx context.Context, c processor, s *script, shard in
 }
 
 func (b *Backend) call(ctx context.Context, c processor, s *script, shard int, args []any) (any, error) {
-	prefix := b.prefix(shard)
 	all := make([]any, 0, 9+len(args))
-	all = append(all, "evalsha", s.sha, 2, prefix, prefix+"never", b.channel)
+	all = append(all, "evalsha", s.sha, 2)
+	all = append(all, b.routes[shard][:]...)
 	if s.lib {
 		all = append(all, b.keep[0], b.keep[1], b.keep[2])
 	}

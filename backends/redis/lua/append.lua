@@ -1,6 +1,6 @@
 -- append stores new records that are due at once, each a call of its own, where admit of
--- store.lua finds them: a quarter of what it takes to index them, which one script does for many
--- of them, later, when somebody looks.
+-- store.lua finds them. That is little beside indexing them, which one script does for many of
+-- them, later, when somebody looks. There are no more of them than unpack can take.
 --
 -- KEYS as in base.lua, which this script goes without: making its functions takes as long again.
 -- ARGV[1]  the channel for wake-ups
@@ -18,22 +18,26 @@ local call, sub = redis.call, string.sub
 local clock = call('TIME')
 local now = sub('000000000000' .. clock[1], -12) .. sub('000000' .. clock[2], -6)
 
--- Most often the id is new and nobody waits, and one look tells both.
+-- Most often all ids are new and nobody waits, and one look tells both.
 if #ARGV == 4 and call('EXISTS', P .. 't:' .. ARGV[2], P .. 'idle') == 0 then
   if call('HSETNX', P .. 'in', ARGV[2], ARGV[3] .. now .. ARGV[4]) == 1 then return now end
   return { now, 0 }
 end
 
+local keys = { P .. 'idle' }
+for i = 2, #ARGV, 3 do keys[#keys + 1] = P .. 't:' .. ARGV[i] end
+local none = call('EXISTS', unpack(keys)) == 0
+
 local answer, queues = { now }, {}
 for i = 2, #ARGV, 3 do
   local id, rest = ARGV[i], ARGV[i + 2]
-  if call('EXISTS', P .. 't:' .. id) == 0 and call('HSETNX', P .. 'in', id, ARGV[i + 1] .. now .. rest) == 1 then
+  if (none or call('EXISTS', P .. 't:' .. id) == 0) and call('HSETNX', P .. 'in', id, ARGV[i + 1] .. now .. rest) == 1 then
     queues[sub(rest, 22, 21 + sub(rest, 19, 21))] = true
   else
     answer[#answer + 1] = (i - 2) / 3
   end
 end
-if call('EXISTS', P .. 'idle') == 1 then
+if not none and call('EXISTS', P .. 'idle') == 1 then
   for q in pairs(queues) do
     if call('HDEL', P .. 'idle', 'q' .. q, '*') > 0 then redis.pcall('PUBLISH', ARGV[1], 'w' .. q) end
   end

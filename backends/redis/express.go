@@ -80,11 +80,8 @@ func (e *express) Process(ctx context.Context, cmd redis.Cmder) error {
 	}
 	e.used = now
 	err := e.conn.Process(ctx, cmd)
-	if err == nil {
-		return nil
-	}
-	if reply := redis.Error(nil); !errors.As(err, &reply) {
-		e.release()
+	if err != nil {
+		e.release() // after some errors, which the server's READONLY is one of, it only repeats that error
 	}
 	return err
 }

@@ -27,8 +27,12 @@ const (
 // maxWorker is how long the id of a worker may be: every attempt of a record keeps it.
 const maxWorker = 64 << 10
 
-// pieceOf is the nonce of a call's nth script on a shard.
-func pieceOf(nonce string, n int) string { return nonce + strconv.Itoa(n) }
+// pieceOf is the nonce of a call's nth script on a shard, and as long.
+func pieceOf(nonce string, n int) string { return nonce[:sizeToken-1] + strconv.Itoa(n) }
+
+// tokenOf is the token of a lease. What a script claims has one stored token, its nonce; the
+// record's id makes it that record's own.
+func tokenOf(nonce, id string) string { return nonce + ":" + id }
 
 // Claim implements tasks.Store. With several shards it visits each in turn, and the order
 // holds within each.
@@ -64,8 +68,9 @@ func (b *Backend) claim(ctx context.Context, req *tasks.ClaimRequest, nonce stri
 		shard := (first + i) % b.shards
 		for piece := 0; len(all) < req.Limit && piece < maxPieces; piece++ {
 			limit := min(req.Limit-len(all), maxClaim)
+			nonce := pieceOf(nonce, piece)
 			args := append([]any{
-				req.Worker, limit, formatDuration(req.Lease), pieceOf(nonce, piece), max(req.Lease.Milliseconds(), 1),
+				req.Worker, limit, formatDuration(req.Lease), nonce, max(req.Lease.Milliseconds(), 1),
 				b.notes.take(shard),
 			}, selection...)
 			reply, err := b.eval(ctx, &b.scripts.claim, shard, args...)
@@ -77,16 +82,16 @@ func (b *Backend) claim(ctx context.Context, req *tasks.ClaimRequest, nonce stri
 			}
 			got := list(reply)
 			if len(got) > 0 {
-				b.notes.add(shard, pieceOf(nonce, piece))
+				b.notes.add(shard, nonce)
 			}
-			for _, one := range got {
-				c, err := b.claimed(ctx, shard, list(one))
+			for i := 0; i+1 < len(got); i += 2 {
+				c, err := b.claimed(ctx, shard, text(got[i]), nonce, pairs(got[i+1]))
 				if err != nil {
 					continue // it is out of the way, and Check tells
 				}
 				all = append(all, c)
 			}
-			if len(got) < limit {
+			if len(got) < 2*limit {
 				break
 			}
 		}
@@ -97,20 +102,17 @@ func (b *Backend) claim(ctx context.Context, req *tasks.ClaimRequest, nonce stri
 	return all, nil
 }
 
-// claimed decodes one answer of the script. A record that can't be decoded is put aside.
-func (b *Backend) claimed(ctx context.Context, shard int, answer []any) (tasks.Claimed, error) {
-	if len(answer) != 3 {
-		return tasks.Claimed{}, tasks.ErrDamaged
-	}
-	id, token := text(answer[0]), text(answer[1])
-	s, err := decode(id, pairs(answer[2]))
+// claimed decodes a record that a script with that nonce has claimed. One that can't be decoded
+// is put aside.
+func (b *Backend) claimed(ctx context.Context, shard int, id, nonce string, fields map[string]string) (tasks.Claimed, error) {
+	s, err := decode(id, fields)
 	if err != nil {
-		_, _ = b.eval(ctx, &b.scripts.quarantine, shard, id, token, err.Error()) // or else its lease runs out
+		_, _ = b.eval(ctx, &b.scripts.quarantine, shard, id, nonce, err.Error()) // or else its lease runs out
 		return tasks.Claimed{}, err
 	}
 	return tasks.Claimed{
 		Record: &s.rec,
-		Lease:  tasks.Lease{ID: id, Attempt: s.rec.Attempts(), Token: token, Deadline: s.till},
+		Lease:  tasks.Lease{ID: id, Attempt: s.rec.Attempts(), Token: tokenOf(nonce, id), Deadline: s.till},
 	}, nil
 }
 

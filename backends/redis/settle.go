@@ -37,14 +37,16 @@ func kindLetter(kind tasks.OutcomeKind) (string, error) {
 	return "", fmt.Errorf("redis: unknown kind of outcome %q", kind)
 }
 
-// outcomeArgs are an outcome as scripts get it.
+// outcomeArgs are an outcome as settle.lua gets it.
 func outcomeArgs(o *tasks.Outcome, letter string) []any {
-	value, fault, reason := "", "", ""
+	fault, reason := "", ""
 	switch o.Kind {
 	case tasks.OutcomeSuccess:
-		if value = string(o.Value); value == "" {
+		value := string(o.Value)
+		if value == "" {
 			value = "null"
 		}
+		return []any{o.Lease.ID, token(o.Lease), letter, value}
 	case tasks.OutcomeFailure, tasks.OutcomeRetry:
 		fault = encodeError(o.Error)
 	case tasks.OutcomeCancel:
@@ -54,7 +56,7 @@ func outcomeArgs(o *tasks.Outcome, letter string) []any {
 		reason = o.Reason
 	case tasks.OutcomeSnooze, tasks.OutcomeRelease:
 	}
-	return []any{o.Lease.ID, token(o.Lease), letter, value, fault, formatDuration(o.Delay), reason}
+	return []any{o.Lease.ID, token(o.Lease), letter, fault, formatDuration(o.Delay), reason}
 }
 
 // Settle implements tasks.Store. A batch of more than 500 is settled in pieces.
@@ -92,7 +94,9 @@ func (b *Backend) settle(ctx context.Context, args [][]any, verdicts []error) ([
 			for n < len(which) && (n == 0 || size < maxBytes) {
 				if a := args[which[n]]; a != nil {
 					all = append(all, a...)
-					size += len(a[3].(string)) + len(a[4].(string)) + len(a[6].(string))
+					for _, text := range a[3:] {
+						size += len(text.(string))
+					}
 				}
 				n++
 			}
@@ -137,12 +141,13 @@ func (b *Backend) settlePiece(ctx context.Context, shard int, all []any, which [
 	return nil
 }
 
-// token is the token of a lease as scripts get it: never the blanks of a record without one.
+// token is the stored token of a lease: never the blanks of a record without one.
 func token(l tasks.Lease) string {
-	if strings.TrimSpace(l.Token) == "" {
+	stored, ok := strings.CutSuffix(l.Token, ":"+l.ID)
+	if !ok || len(stored) != sizeToken || strings.TrimSpace(stored) == "" {
 		return "none"
 	}
-	return l.Token
+	return stored
 }
 
 // Renew implements tasks.Store.

@@ -4,12 +4,12 @@
 -- ARGV[5]  worker
 -- ARGV[6]  how many at most
 -- ARGV[7]  lease, a duration
--- ARGV[8]  nonce: random, of this call; the tokens are made of it
+-- ARGV[8]  nonce: random, of this script, 32 bytes; it is the token that is stored
 -- ARGV[9]  lease in milliseconds
--- ARGV[10] nonces, 33 bytes each, of claims whose replies have come: their notes can go
+-- ARGV[10] nonces of claims whose replies have come, one after the other: their notes can go
 -- ARGV[11] '1': all queues but those that follow; '0': those that follow
 -- ARGV[12…] queues
--- Returns  for each record its id, its token, and the record as HGETALL gives it.
+-- Returns  for each record its id, and the record as HGETALL gives it, one after the other.
 --
 -- Not idempotent, and so never sent again. What was given out is noted for as long as the
 -- leases last: if the reply is lost, unclaim gives it back, or forbids a claim that the
@@ -19,7 +19,7 @@ local note = P .. 'claim:' .. nonce
 if call('EXISTS', note) == 1 then return {} end
 
 if admit_some() then return AGAIN end
-for i = 1, #ARGV[10], 33 do call('DEL', P .. 'claim:' .. sub(ARGV[10], i, i + 32)) end
+for i = 1, #ARGV[10], 32 do call('DEL', P .. 'claim:' .. sub(ARGV[10], i, i + 31)) end
 
 local names, all = {}, ARGV[11] == '1'
 if all then
@@ -36,6 +36,7 @@ for _, q in ipairs(call('SMEMBERS', P .. 'paused')) do paused[q] = true end
 
 -- A stream walks the due records of one queue in order. The rest of a level whose next
 -- record isn't due yet is skipped in one step.
+local several = #names > 1
 local chunk = math.max(1, math.min(limit, math.ceil(limit / math.max(#names, 1)) + 1))
 local function advance(s)
   while true do
@@ -48,7 +49,8 @@ local function advance(s)
       if #s.members == 0 then return false, s.from == '-' end
       s.from = '(' .. s.members[#s.members]
     elseif sub(m, 4, 21) <= NOW then
-      s.member, s.place, s.id = m, sub(m, 1, 21), sub(m, 22)
+      s.member, s.id = m, sub(m, 22)
+      if several then s.place = sub(m, 1, 21) end
       return true
     else
       s.members, s.at, s.last = {}, 0, false
@@ -69,15 +71,28 @@ end
 local streams, empty = {}, {}
 for _, q in ipairs(names) do
   if not paused[q] then
-    local s = { key = P .. 'ready:' .. q, from = '-', members = {}, at = 0, queue = q }
+    local index = 'ready:' .. q
+    local s = { index = index, key = P .. index, from = '-', members = {}, at = 0, gone = list_of(leaving, index) }
     local found, nothing = advance(s)
     if found then streams[#streams + 1] = s end
     if nothing and all then empty[#empty + 1] = q end
   end
 end
 
-local claimed, notes, skipped = {}, {}, 0
+local till = from_now(lease)
+local start = kept(function(r)
+  if not r or r.status ~= 'R' then return { unreadable = not r } end
+  if expired(r) then return { expired = true } end
+  local k = { after = r, tail = r.tail, expires = can_expire(r) and r.expires }
+  r.status, r.attempts, r.attempted = 'W', r.attempts + 1, NOW
+  if r.started == NONE then r.started = NOW end
+  r.till, r.token = till, nonce
+  return k
+end)
+
+local claimed, notes, skipped, none = {}, {}, 0, { unreadable = true }
 local by = worker .. fmt('%06d', #worker)
+local leases = list_of(joining, 'leases')
 while #streams > 0 and #notes < limit and skipped < 1000 do
   local n = 1
   for i = 2, #streams do
@@ -90,31 +105,32 @@ while #streams > 0 and #notes < limit and skipped < 1000 do
   for i = 1, #fields, 2 do
     if fields[i] == 'h' then h = i + 1 elseif fields[i] == 'w' then w = i + 1 end
   end
-  local r = parse(fields[h])
-  if not r or r.status ~= 'R' then
-    call('ZREM', s.key, s.member)
-    if not r and #fields > 0 then call('HSET', P .. 'damaged', id, 'its head is of another version, or cut') end
-    skipped = skipped + 1
-  elseif expired(r) then
+  local k, enqueued = none, nil
+  if h > 0 then k, enqueued = start(fields[h]) end
+  if k.after then
+    k.n = k.n + 1
+    leave(s.gone, s.index, s.member)
+    if k.expires then entry('expiry', k.expires .. id, false) end
+    if w == 0 then
+      w = #fields + 2
+      fields[w - 1], fields[w] = 'w', ''
+    end
+    fields[h], fields[w] = k.front .. enqueued .. k.rest, fields[w] .. by
+    call('HSET', key(id), 'h', fields[h], 'w', fields[w])
+    enter(leases, till .. id)
+    claimed[#claimed + 1] = id
+    claimed[#claimed + 1] = fields
+    notes[#notes + 1] = fmt('%03d', #id) .. id
+  elseif k.expired then
+    local r = parse(fields[h])
     displace(id, r)
     cancel(id, r, 'expired')
     save(id, r)
     skipped = skipped + 1
   else
-    displace(id, r)
-    if w == 0 then
-      w = #fields + 2
-      fields[w - 1], fields[w] = 'w', ''
-    end
-    r.status, r.attempts, r.attempted = 'W', r.attempts + 1, NOW
-    if r.started == NONE then r.started = NOW end
-    r.till, r.token = from_now(lease), sub(redis.sha1hex(nonce .. id), 1, 32)
-    fields[w] = fields[w] .. by
-    set(r, 'w', fields[w])
-    save(id, r)
-    fields[h] = r.set[#r.set]
-    claimed[#claimed + 1] = { id, r.token, fields }
-    notes[#notes + 1] = fmt('%03d', #id) .. id
+    call('ZREM', s.key, s.member)
+    if k.unreadable and #fields > 0 then call('HSET', P .. 'damaged', id, 'its head is of another version, or cut') end
+    skipped = skipped + 1
   end
   if not advance(s) then table.remove(streams, n) end
 end

@@ -94,6 +94,28 @@ local function entry(index, member, there)
   e[member] = there
 end
 
+-- Members that come or go once in a script, and are many, are gathered in lists instead: of an
+-- index those that enter has put in, and those that are to go.
+local joining, leaving = {}, {}
+local function list_of(lists, index)
+  local l = lists[index]
+  if not l then
+    l = {}
+    lists[index] = l
+  end
+  return l
+end
+
+-- leave removes a member, and at once if it's the first.
+local function leave(list, index, member)
+  if removed then
+    list[#list + 1] = member
+  else
+    removed = true
+    call('ZREM', P .. index, member)
+  end
+end
+
 -- place puts a record into the index of its status, displace takes it out of it.
 local function place(id, r)
   count(r, 1)
@@ -141,18 +163,22 @@ local function erase(id)
   tell(id)
 end
 
+-- keep sets until when a record that has just become final is kept, and returns whether it is.
+local function keep(r)
+  if r.retain == '000000000000000000' then return false end
+  local span = r.retain
+  if span == NONE then span = KEEP[r.status] end
+  r.till = FOREVER
+  if byte(span) ~= 45 then r.till = from_now(span) end
+  return true
+end
+
 -- save writes a record that is out of its index, and its place, or erases it if it has just
 -- become final and is not to be kept.
 local function save(id, r)
-  if r.finishing then
-    if r.retain == '000000000000000000' then
-      r.gone = true
-      return erase(id)
-    end
-    local keep = r.retain
-    if keep == NONE then keep = KEEP[r.status] end
-    r.till = FOREVER
-    if byte(keep) ~= 45 then r.till = from_now(keep) end
+  if r.finishing and not keep(r) then
+    r.gone = true
+    return erase(id)
   end
   set(r, 'h', head(r))
   call('HSET', key(id), unpack(r.set))
@@ -160,9 +186,44 @@ local function save(id, r)
   if r.finishing then tell(id) end
 end
 
+-- Heads of a batch are mostly the same but for the time of the enqueue, which no event looks at.
+-- So what an event makes of a head is kept for others that are the same around that time. event
+-- gets the record, or nil, and returns what is to be kept: in after the record as it is then, or
+-- nothing there if the event doesn't apply. What the function returned returns is that, with front and rest,
+-- between which the time of the enqueue belongs, and n, how many records it was applied to,
+-- which its caller counts; and that time.
+local many = {}
+local function kept(event)
+  local known = {}
+  return function(h)
+    local front, rest = sub(h, 1, 35), sub(h, 54)
+    local k = known[rest]
+    if not k or k.of ~= front then
+      k = event(parse(h))
+      k.of, k.n = front, 0
+      if k.after then
+        local new = head(k.after)
+        k.front, k.rest = sub(new, 1, 35), sub(new, 54)
+        k.was, k.is = sub(h, 2, 2) .. k.after.tail, k.after.status .. k.after.tail
+        many[#many + 1] = k
+      end
+      known[rest] = k
+    end
+    return k, sub(h, 36, 53)
+  end
+end
+
 -- done ends every script that changes records: it writes indexes and counters and wakes those
 -- that wait for a queue.
 local function done()
+  for index, members in pairs(leaving) do
+    for i = 1, #members, 4000 do call('ZREM', P .. index, unpack(members, i, math.min(i + 3999, #members))) end
+  end
+  for index, members in pairs(joining) do put(index, members) end
+  for _, k in ipairs(many) do
+    counts[k.was] = (counts[k.was] or 0) - k.n
+    counts[k.is] = (counts[k.is] or 0) + k.n
+  end
   for index, members in pairs(entries) do
     local add, remove = {}, {}
     for m, there in pairs(members) do
@@ -227,6 +288,12 @@ end
 
 local function expired(r) return r.status == 'R' and can_expire(r) and past(r.expires) end
 
+-- succeeded is how a record ends whose handler has returned a value.
+local function succeeded(r)
+  r.cancel = '0'
+  finish(r, 'S')
+end
+
 -- settle ends the attempt of a RUNNING record. kind is s(uccess), f(ailure), r(etry),
 -- z (snooze), l (release) or c(ancel); err is '' for none, or starts with '+'; later is a duration.
 local function settle(id, r, kind, value, err, later, reason)
@@ -234,8 +301,7 @@ local function settle(id, r, kind, value, err, later, reason)
   if kind == 's' then
     set(r, 'v', value)
     if requested then call('HDEL', key(id), 'cr') end
-    r.cancel = '0'
-    finish(r, 'S')
+    succeeded(r)
   elseif kind == 'c' then
     if err ~= '' then fail(id, r, sub(err, 2)) end
     if requested and reason == '' then reason = call('HGET', key(id), 'cr') or '' end

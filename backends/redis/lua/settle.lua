@@ -1,26 +1,57 @@
 -- settle ends leases.
 --
--- ARGV[5…] for each outcome: id, token, kind, value, error, delay, reason, as lib.lua's settle
---          has them
+-- ARGV[5…] for each outcome: id, token, kind, and then, as lib.lua's settle has them, the value of
+--          a success, and of every other kind the error, delay and reason
 -- Returns  for each outcome 0 if it is stored, 1 if the lease isn't the live one, 2 if the
 --          record can't be read.
 --
 -- Tokens fence: they are compared in the same script that writes. What a caller sends is
 -- opaque bytes here, so that no record can spoil another. A second try finds the leases gone.
-local answers = {}
-for i = 5, #ARGV, 7 do
-  local id = ARGV[i]
-  local r, damaged = load(id)
-  if damaged then
-    answers[#answers + 1] = 2
-  elseif not r or r.status ~= 'W' or r.token ~= ARGV[i + 1] then
-    answers[#answers + 1] = 1
+
+-- A success that nothing else is to be done for than to store it.
+local succeed = kept(function(r)
+  if not r or r.status ~= 'W' or r.cancel == '1' then return {} end
+  local k = { token = r.token, held = r.till }
+  succeeded(r)
+  if keep(r) then k.after, k.till = r, r.till end
+  return k
+end)
+
+local leases, final = list_of(leaving, 'leases'), list_of(joining, 'final')
+local answers, i = {}, 5
+while i <= #ARGV do
+  local id, token, kind = ARGV[i], ARGV[i + 1], ARGV[i + 2]
+  local h, k, enqueued = call('HGET', key(id), 'h'), nil, nil
+  if kind == 's' and h then k, enqueued = succeed(h) end
+  local answer = 0
+  if k and k.after then
+    if k.token == token then
+      k.n = k.n + 1
+      leave(leases, 'leases', k.held .. id)
+      call('HSET', key(id), 'h', k.front .. enqueued .. k.rest, 'v', ARGV[i + 3])
+      enter(final, k.till .. id)
+      tell(id)
+    else
+      answer = 1
+    end
   else
-    displace(id, r)
-    settle(id, r, ARGV[i + 2], ARGV[i + 3], ARGV[i + 4], ARGV[i + 5], ARGV[i + 6])
-    save(id, r)
-    answers[#answers + 1] = 0
+    local r = parse(h)
+    if not r then
+      answer = call('EXISTS', key(id)) == 1 and 2 or 1
+    elseif r.status ~= 'W' or r.token ~= token then
+      answer = 1
+    else
+      displace(id, r)
+      if kind == 's' then
+        settle(id, r, kind, ARGV[i + 3])
+      else
+        settle(id, r, kind, nil, ARGV[i + 3], ARGV[i + 4], ARGV[i + 5])
+      end
+      save(id, r)
+    end
   end
+  answers[#answers + 1] = answer
+  i = i + (kind == 's' and 4 or 6)
 end
 done()
 return answers

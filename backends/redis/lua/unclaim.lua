@@ -4,7 +4,7 @@
 -- ARGV[5]  nonce of the claim
 -- Returns  how many records were given back.
 --
--- Idempotent. A record whose token isn't the one that the claim made is left alone.
+-- Idempotent. A record whose token isn't the claim's is left alone.
 local note = P .. 'claim:' .. ARGV[5]
 local noted, n = call('GET', note), 0
 local at = 1
@@ -12,7 +12,7 @@ while noted and at < #noted do
   local stop = at + 2 + tonumber(sub(noted, at, at + 2))
   local id = sub(noted, at + 3, stop)
   local r = load(id)
-  if r and r.status == 'W' and r.token == sub(redis.sha1hex(ARGV[5] .. id), 1, 32) then
+  if r and r.status == 'W' and r.token == ARGV[5] then
     displace(id, r)
     settle(id, r, 'l', '', '', '000000000000000000', '')
     save(id, r)

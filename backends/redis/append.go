@@ -16,7 +16,7 @@ import (
 const (
 	// maxAppended is how many records one backend leaves to others to index. Beyond that it has
 	// a piece of them indexed itself, now and then: who comes next isn't to wait for long.
-	maxAppended = 40_000
+	maxAppended = 50_000
 	// maxAppendSize is how large a record is appended: those that are larger cost more to move
 	// than to index.
 	maxAppendSize = 32 << 10

@@ -190,8 +190,8 @@ func appendMany(t *testing.T, b *redis.Backend, n int) {
 // Nobody works: what waits to be indexed doesn't grow for ever.
 func TestAppendedIsBounded(t *testing.T) {
 	b, c, in := appended(t)
-	const most, round = 40_000, 9_000
-	for range 6 {
+	const most, round = 50_000, 9_000
+	for range 7 {
 		appendMany(t, b, round)
 	}
 	n, err := c.HLen(t.Context(), in).Result()

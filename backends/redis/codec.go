@@ -22,7 +22,7 @@ import (
 //	35..161 seven times: enqueued, run after, expires, started, last attempt, finished, and
 //	        till: the deadline of a RUNNING record, when a final one is pruned
 //	161..179 how long it is kept once it is final
-//	179..211 the token of a RUNNING record
+//	179..211 the nonce of the claim that made a RUNNING record so
 //	211..214 the length of the queue's name; then that name, and the task's
 //
 // The field e has what never changes and scripts don't look at: a version byte, then fields

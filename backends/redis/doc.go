@@ -38,11 +38,10 @@
 //
 // A record that is due at once, and the only one of its call, is only appended. Scripts that look at
 // the queues, as claims do, index first what was appended since; so it is seen at once, and counts
-// in the order of its time. A server on which nobody works or looks leaves about 40,000 records for
-// each program that enqueues, and each shard, to be indexed so, which takes who comes next up to
-// 0.8 s on two slow cores. A
-// server that takes no writes can't index, either: while there is something to index, lists and
-// counts fail there as claims do.
+// in the order of its time. A server on which nobody works or looks leaves about 50,000 records for
+// each program that enqueues, and each shard, to be indexed so, which takes who comes next up to a
+// second on two slow cores. A server that takes no writes can't index, either: while there is
+// something to index, lists and counts fail there as claims do.
 //
 // Calls of Enqueue that come while another is on its way go together in one script. One that
 // comes alone waits for the answer itself, on a connection that Open has for that, and which

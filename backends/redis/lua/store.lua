@@ -46,6 +46,28 @@ end
 
 local UNSET, TOKENLESS = string.rep(NONE, 6), '                                '
 
+-- shape takes apart what append has stored. It returns what the head is before and behind the time
+-- of the enqueue and where it belongs, which is the same for most and is kept in shapes; that time;
+-- and where the head ends. What was cut has no entries.
+local function shape(shapes, v)
+  local front = sub(v, 1, 39)
+  local same = shapes[front]
+  if not same then
+    same = { stop = 4 + (tonumber(sub(v, 1, 4)) or 0) }
+    shapes[front] = same
+  end
+  local stop = same.stop
+  local rest = sub(v, 58, stop)
+  local m = same[rest]
+  if not m then
+    local tail = sub(rest, 19)
+    m = { front = sub(front, 5), behind = UNSET .. sub(rest, 1, 18) .. TOKENLESS .. tail, level = sub(front, 7, 9) }
+    if #v >= stop and stop >= 78 and tonumber(sub(tail, 1, 3)) then m.entries = coming_with(tail) end
+    same[rest] = m
+  end
+  return m, sub(v, 40, 57), stop
+end
+
 -- admit indexes records that append has stored: ids and what it has stored, one after the other.
 -- They are taken out first, because HDEL is a command that a full server runs. One that is there
 -- is dropped: enqueue came before append with it, and told its caller so. Nothing behind the first
@@ -58,17 +80,16 @@ local function admit(all)
     ids[#ids + 1] = all[i]
   end
   for i = 1, #gone, 4000 do call('HDEL', P .. 'in', unpack(gone, i, math.min(i + 3999, #gone))) end
-  local none = put('ids', ids) == #gone
+  local none, shapes = put('ids', ids) == #gone, {}
   for i = 1, #all, 2 do
     local id, v = all[i], all[i + 1]
     if none or call('EXISTS', P .. 't:' .. id) == 0 then
-      local stop = 4 + (tonumber(sub(v, 1, 4)) or 0)
-      local h = sub(v, 5, 57) .. UNSET .. sub(v, 58, 75) .. TOKENLESS .. sub(v, 76, stop)
-      call('HSET', P .. 't:' .. id, 'h', h, 'e', sub(v, stop + 1))
-      if #v < stop or stop < 78 or not tonumber(sub(h, 212, 214)) then
-        call('HSET', P .. 'damaged', id, 'it was cut before it was indexed')
+      local m, now, stop = shape(shapes, v)
+      call('HSET', P .. 't:' .. id, 'h', m.front .. now .. m.behind, 'e', sub(v, stop + 1))
+      if m.entries then
+        enter(m.entries, m.level .. now .. id)
       else
-        enter(coming_with(sub(h, 212)), sub(h, 3, 5) .. sub(h, 36, 53) .. id)
+        call('HSET', P .. 'damaged', id, 'it was cut before it was indexed')
       end
     end
   end

@@ -72,7 +72,7 @@ local streams, empty = {}, {}
 for _, q in ipairs(names) do
   if not paused[q] then
     local index = 'ready:' .. q
-    local s = { index = index, key = P .. index, from = '-', members = {}, at = 0, gone = list_of(leaving, index) }
+    local s = { index = index, key = P .. index, from = '-', members = {}, at = 0, gone = table_of(leaving, index) }
     local found, nothing = advance(s)
     if found then streams[#streams + 1] = s end
     if nothing and all then empty[#empty + 1] = q end
@@ -92,7 +92,7 @@ end)
 
 local claimed, notes, skipped, none = {}, {}, 0, { unreadable = true }
 local by = worker .. fmt('%06d', #worker)
-local leases = list_of(joining, 'leases')
+local leases = table_of(joining, 'leases')
 while #streams > 0 and #notes < limit and skipped < 1000 do
   local n = 1
   for i = 2, #streams do

@@ -42,7 +42,7 @@ local function begin(h)
   expires = from_now(sub(h, 72, 89))
   if not early(after) and after > NOW then due = after end
   whole, start = sub(h, 1, 35) .. NOW .. after .. expires .. sub(h, 90), sub(h, 3, 5) .. due
-  entries = coming_with(sub(h, 212))
+  entries = table_of(coming, sub(h, 212))
 end
 
 for i = 2, #ARGV, 3 do

@@ -94,17 +94,9 @@ local function entry(index, member, there)
   e[member] = there
 end
 
--- Members that come or go once in a script, and are many, are gathered in lists instead: of an
--- index those that enter has put in, and those that are to go.
+-- Members that come or go once in a script, and are many, are gathered in lists instead: for an
+-- index those that enter is given, and those that leave is.
 local joining, leaving = {}, {}
-local function list_of(lists, index)
-  local l = lists[index]
-  if not l then
-    l = {}
-    lists[index] = l
-  end
-  return l
-end
 
 -- leave removes a member, and at once if it's the first.
 local function leave(list, index, member)
@@ -189,25 +181,25 @@ end
 -- Heads of a batch are mostly the same but for the time of the enqueue, which no event looks at.
 -- So what an event makes of a head is kept for others that are the same around that time. event
 -- gets the record, or nil, and returns what is to be kept: in after the record as it is then, or
--- nothing there if the event doesn't apply. What the function returned returns is that, with front and rest,
--- between which the time of the enqueue belongs, and n, how many records it was applied to,
--- which its caller counts; and that time.
+-- nothing there if the event doesn't apply. The function that kept returns gives that for a head,
+-- with front and rest, between which the time of the enqueue belongs, and with n, to how many
+-- records it was applied, which the caller counts; and that time.
 local many = {}
 local function kept(event)
   local known = {}
   return function(h)
     local front, rest = sub(h, 1, 35), sub(h, 54)
-    local k = known[rest]
-    if not k or k.of ~= front then
+    local same = table_of(known, front)
+    local k = same[rest]
+    if not k then
       k = event(parse(h))
-      k.of, k.n = front, 0
+      same[rest] = k
       if k.after then
         local new = head(k.after)
-        k.front, k.rest = sub(new, 1, 35), sub(new, 54)
+        k.front, k.rest, k.n = sub(new, 1, 35), sub(new, 54), 0
         k.was, k.is = sub(h, 2, 2) .. k.after.tail, k.after.status .. k.after.tail
         many[#many + 1] = k
       end
-      known[rest] = k
     end
     return k, sub(h, 36, 53)
   end

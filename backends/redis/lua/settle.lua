@@ -17,7 +17,7 @@ local succeed = kept(function(r)
   return k
 end)
 
-local leases, final = list_of(leaving, 'leases'), list_of(joining, 'final')
+local leases, final = table_of(leaving, 'leases'), table_of(joining, 'final')
 local answers, i = {}, 5
 while i <= #ARGV do
   local id, token, kind = ARGV[i], ARGV[i + 1], ARGV[i + 2]

@@ -9,18 +9,18 @@ local function put(index, members)
   return added
 end
 
+-- table_of returns the table that another one has for a key.
+local function table_of(tables, key)
+  local t = tables[key]
+  if not t then
+    t = {}
+    tables[key] = t
+  end
+  return t
+end
+
 -- Entries of ready indexes, by the tails of the heads.
 local coming = {}
-
--- coming_with returns the entries of a tail, for enter.
-local function coming_with(tail)
-  local entries = coming[tail]
-  if not entries then
-    entries = {}
-    coming[tail] = entries
-  end
-  return entries
-end
 
 local function enter(entries, member)
   local n = #entries
@@ -51,18 +51,15 @@ local UNSET, TOKENLESS = string.rep(NONE, 6), '                                '
 -- and where the head ends. What was cut has no entries.
 local function shape(shapes, v)
   local front = sub(v, 1, 39)
-  local same = shapes[front]
-  if not same then
-    same = { stop = 4 + (tonumber(sub(v, 1, 4)) or 0) }
-    shapes[front] = same
-  end
-  local stop = same.stop
+  local same = table_of(shapes, front)
+  local stop = same[0] or 4 + (tonumber(sub(v, 1, 4)) or 0)
+  same[0] = stop -- other keys are texts
   local rest = sub(v, 58, stop)
   local m = same[rest]
   if not m then
     local tail = sub(rest, 19)
     m = { front = sub(front, 5), behind = UNSET .. sub(rest, 1, 18) .. TOKENLESS .. tail, level = sub(front, 7, 9) }
-    if #v >= stop and stop >= 78 and tonumber(sub(tail, 1, 3)) then m.entries = coming_with(tail) end
+    if #v >= stop and stop >= 78 and tonumber(sub(tail, 1, 3)) then m.entries = table_of(coming, tail) end
     same[rest] = m
   end
   return m, sub(v, 40, 57), stop

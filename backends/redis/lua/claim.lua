@@ -83,7 +83,7 @@ local till = from_now(lease)
 local start = kept(function(r)
   if not r or r.status ~= 'R' then return { unreadable = not r } end
   if expired(r) then return { expired = true } end
-  local k = { after = r, tail = r.tail, expires = can_expire(r) and r.expires }
+  local k = { after = r, expires = can_expire(r) and r.expires }
   r.status, r.attempts, r.attempted = 'W', r.attempts + 1, NOW
   if r.started == NONE then r.started = NOW end
   r.till, r.token = till, nonce

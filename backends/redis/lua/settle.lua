@@ -18,8 +18,8 @@ local succeed = kept(function(r)
 end)
 
 local leases, final = table_of(leaving, 'leases'), table_of(joining, 'final')
-local answers, i = {}, 5
-while i <= #ARGV do
+local answers, i, last = {}, 5, #ARGV
+while i <= last do
   local id, token, kind = ARGV[i], ARGV[i + 1], ARGV[i + 2]
   local h, k, enqueued = call('HGET', key(id), 'h'), nil, nil
   if kind == 's' and h then k, enqueued = succeed(h) end

@@ -90,7 +90,7 @@ local start = kept(function(r)
   return k
 end)
 
-local claimed, notes, skipped, none = {}, {}, 0, { unreadable = true }
+local claimed, notes, skipped = {}, {}, 0
 local by = worker .. fmt('%06d', #worker)
 local leases = table_of(joining, 'leases')
 while #streams > 0 and #notes < limit and skipped < 1000 do
@@ -105,8 +105,7 @@ while #streams > 0 and #notes < limit and skipped < 1000 do
   for i = 1, #fields, 2 do
     if fields[i] == 'h' then h = i + 1 elseif fields[i] == 'w' then w = i + 1 end
   end
-  local k, enqueued = none, nil
-  if h > 0 then k, enqueued = start(fields[h]) end
+  local k, enqueued = start(fields[h] or '')
   if k.after then
     k.n = k.n + 1
     leave(s.gone, s.index, s.member)

@@ -208,6 +208,12 @@ end
 -- done ends every script that changes records: it writes indexes and counters and wakes those
 -- that wait for a queue.
 local function done()
+  for index, members in pairs(entries) do
+    local joins, leaves = table_of(joining, index), table_of(leaving, index)
+    for m, there in pairs(members) do
+      if there then enter(joins, m) else leaves[#leaves + 1] = m end
+    end
+  end
   for index, members in pairs(leaving) do
     for i = 1, #members, 4000 do call('ZREM', P .. index, unpack(members, i, math.min(i + 3999, #members))) end
   end
@@ -215,19 +221,6 @@ local function done()
   for _, k in ipairs(many) do
     counts[k.was] = (counts[k.was] or 0) - k.n
     counts[k.is] = (counts[k.is] or 0) + k.n
-  end
-  for index, members in pairs(entries) do
-    local add, remove = {}, {}
-    for m, there in pairs(members) do
-      if there then
-        add[#add + 1] = '0'
-        add[#add + 1] = m
-      else
-        remove[#remove + 1] = m
-      end
-    end
-    for i = 1, #remove, 1000 do call('ZREM', P .. index, unpack(remove, i, math.min(i + 999, #remove))) end
-    for i = 1, #add, 1000 do call('ZADD', P .. index, unpack(add, i, math.min(i + 999, #add))) end
   end
   for k, n in pairs(counts) do
     if n ~= 0 and call('HINCRBY', P .. 'counts', k, n) == 0 then call('HDEL', P .. 'counts', k) end

@@ -77,7 +77,8 @@ type crew struct {
 	order    order
 	*defined // past the proxies
 
-	enqueued int // that many ids are used
+	enqueued int       // that many ids are used
+	hired    time.Time // when the newest workers were ready
 }
 
 func newCrew(t *testing.T, s *containers.Server, p Place) *crew {
@@ -116,6 +117,7 @@ func (c *crew) hire(n int) []*process {
 	for i := range ps {
 		ps[i] = hire(c.t, c.order)
 	}
+	c.hired = time.Now()
 	return ps
 }
 

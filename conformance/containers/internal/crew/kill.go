@@ -21,8 +21,8 @@ func (c *crew) within(ready time.Duration) time.Duration {
 }
 
 // runAgain wants records whose runs ended with a kill at that time to have been run again soon
-// after it and after others were ready to, and logs how soon.
-func (c *crew) runAgain(all map[string][]run, ids []string, killed, ready time.Time) {
+// after it and after the workers hired since were ready, and logs how soon.
+func (c *crew) runAgain(all map[string][]run, ids []string, killed time.Time) {
 	t := c.t
 	t.Helper()
 	var latest time.Duration
@@ -33,7 +33,7 @@ func (c *crew) runAgain(all map[string][]run, ids []string, killed, ready time.T
 		}
 		latest = max(latest, last.start.Sub(killed))
 	}
-	others := ready.Sub(killed)
+	others := c.hired.Sub(killed)
 	t.Logf("%d records run again within %v of the kill; lease %v, sweep interval %v, others ready after %v", len(ids), latest.Round(time.Millisecond), c.order.Lease, c.order.Sweep, others.Round(time.Millisecond))
 	if limit := c.within(others); latest > limit {
 		t.Errorf("run again within %v, want %v", latest, limit)
@@ -92,7 +92,6 @@ func (c *crew) killedInClaim() {
 		ids = append(ids, rec.ID)
 	}
 	ps := c.hire(2)
-	ready := time.Now()
 	c.successful(len(ids))
 	stopAll(ps)
 	all := c.explained(ids)
@@ -112,7 +111,7 @@ func (c *crew) killedInClaim() {
 	if len(unheard) == 0 {
 		t.Error("no claim's reply was lost, so the test shows nothing")
 	}
-	c.runAgain(all, append(unheard, unsettled...), killed, ready)
+	c.runAgain(all, append(unheard, unsettled...), killed)
 }
 
 // killedHoldingClaims kills a worker while it runs some records and has claimed others that it
@@ -131,7 +130,6 @@ func (c *crew) killedHoldingClaims() {
 	killed := time.Now()
 	raise()
 	ps := c.hire(2)
-	ready := time.Now()
 	c.successful(len(ids) + len(slow))
 	stopAll(ps)
 	all := c.explained(append(ids, slow...))
@@ -156,7 +154,7 @@ func (c *crew) killedHoldingClaims() {
 	if held == 0 {
 		t.Error("the killed worker held nothing that it hadn't started, so the test shows nothing")
 	}
-	c.runAgain(all, lost, killed, ready)
+	c.runAgain(all, lost, killed)
 }
 
 // killedRunning kills a worker in the middle of its handlers. Each record must be run again,
@@ -197,9 +195,8 @@ func (c *crew) killedBeforeSettle() {
 func (c *crew) takenOver(ids []string, killed time.Time) {
 	c.t.Helper()
 	ps := c.hire(2)
-	ready := time.Now()
 	c.successful(len(ids))
 	stopAll(ps)
 	all := c.wantAttempts(ids, 1, 2)
-	c.runAgain(all, ids, killed, ready)
+	c.runAgain(all, ids, killed)
 }

@@ -25,6 +25,7 @@ type Backend struct {
 	hub    hub
 	lent   lent
 	turns  turns
+	marks  marks
 	listen sync.Once // starts the listener
 
 	gate     sync.RWMutex // held for reading while a call enters

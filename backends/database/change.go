@@ -167,6 +167,9 @@ func (b *Backend) swap(ctx context.Context, all []changed, cancelled bool) (map[
 		written[id] = true
 		return nil
 	})
+	if len(ready) > 0 {
+		b.marks.back() // also if it isn't known whether it's written
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/jackc/pgx/v5/pgtype"
 
@@ -23,7 +22,8 @@ const hasExpired = `(t.attempts = 0 AND t.expires_at IS NOT NULL AND t.expires_a
 // In: $1 the queues, $2 those to leave out, $3 how many, $4 the worker as an entry of
 // workers, $5 the claim's key, $6 the lease in microseconds, $7 for how many nanoseconds
 // cancelled records are kept, below 0 for ever, $8 the reason of the expired, $9 and $10 the
-// places and keys of claims that are over: all their records are settled.
+// places and keys of claims that are over: all their records are settled. If it
+// begins at marks, those are the rest.
 // Out: the records, nearly in claim order, and the place of the row of the claim.
 //
 // If there are several levels it looks first, without locks, at what would come first over
@@ -134,10 +134,6 @@ const (
 	maxClaim = 10_000
 	// claimRounds bounds how often a claim that met expired records goes on.
 	claimRounds = 4
-	// recoverTimeout bounds one attempt to give back what a lost reply claimed.
-	recoverTimeout = 5 * time.Second
-	// lostClaim is for how long it is tried, if the lease isn't shorter.
-	lostClaim = time.Minute
 )
 
 // Claim implements tasks.Store.
@@ -152,9 +148,10 @@ func (b *Backend) Claim(ctx context.Context, req tasks.ClaimRequest) ([]tasks.Cl
 	if req.Lease <= 0 {
 		return nil, errLease
 	}
+	limit := min(req.Limit, maxClaim)
 	var claimed []tasks.Claimed
 	for round := 1; ; round++ {
-		got, expired, err := b.claim(ctx, &req, min(req.Limit, maxClaim)-len(claimed))
+		got, expired, missed, err := b.claim(ctx, &req, limit-len(claimed))
 		claimed = append(claimed, got...)
 		if err != nil {
 			if len(claimed) > 0 {
@@ -162,12 +159,14 @@ func (b *Backend) Claim(ctx context.Context, req tasks.ClaimRequest) ([]tasks.Cl
 			}
 			return nil, err
 		}
-		if expired == 0 || len(claimed) >= req.Limit || round == claimRounds {
+		if (expired == 0 && !missed) || len(claimed) >= limit || round == claimRounds {
 			break
 		}
-		// Expired records were in the way. There may be many: clear them first.
-		if _, _, err := b.expire(ctx); err != nil {
-			break
+		if expired > 0 {
+			// They were in the way. There may be many: clear them first.
+			if _, _, err := b.expire(ctx); err != nil {
+				break
+			}
 		}
 	}
 	slices.SortStableFunc(claimed, func(a, c tasks.Claimed) int {
@@ -177,11 +176,16 @@ func (b *Backend) Claim(ctx context.Context, req tasks.ClaimRequest) ([]tasks.Cl
 	return claimed, nil
 }
 
-// claim is one statement.
-func (b *Backend) claim(ctx context.Context, req *tasks.ClaimRequest, limit int) (claimed []tasks.Claimed, expired int, err error) {
+// claim is one statement. If it has missed something, there may be more that it didn't look at.
+func (b *Backend) claim(ctx context.Context, req *tasks.ClaimRequest, limit int) (claimed []tasks.Claimed, expired int, missed bool, err error) {
 	key := make([]byte, sizeKey)
 	_, _ = rand.Read(key) // never fails
-	query, queues, exclude := b.selection(req.Selection, b.sql.claimAll, b.sql.claimSome)
+	from := b.marks.begin(limit)
+	all, some := b.sql.claimAll, b.sql.claimSome
+	if from.marked() {
+		all, some = b.sql.claimAllMarked, b.sql.claimSomeMarked
+	}
+	query, queues, exclude := b.selection(req.Selection, all, some)
 	var damaged, drop []string
 	how := call{tuning: tuning, grace: true}
 	if b.opts.AsyncClaims {
@@ -200,11 +204,16 @@ func (b *Backend) claim(ctx context.Context, req *tasks.ClaimRequest, limit int)
 		queues, exclude, int64(limit), s.claim.worker, key, micros(req.Lease),
 		int64(b.keep.Cancelled), []byte(lifecycle.ReasonExpired), over, overKeys,
 	}
+	if from.marked() {
+		args = append(args, from.queues, from.priorities, from.dues, from.ids)
+	}
+	taken := make([]*tasks.Record, 0, limit)
 	each := func(scan func(...any) error) error {
 		r, err := s.next(scan)
 		if err != nil {
 			return err
 		}
+		taken = append(taken, &r.rec)
 		switch {
 		case r.damage != nil:
 			damaged = append(damaged, r.rec.ID)
@@ -227,13 +236,14 @@ func (b *Backend) claim(ctx context.Context, req *tasks.ClaimRequest, limit int)
 	}
 	if err != nil {
 		if !sent {
-			return nil, 0, err
+			return nil, 0, false, err
 		}
 		if judge(err) == faultLost {
 			b.giveBack(key, req.Lease) //nolint:contextcheck // it outlives the call
 		}
-		return nil, 0, writeError(ctx, err)
+		return nil, 0, false, writeError(ctx, err)
 	}
+	b.marks.ended(from, limit, taken)
 	if l.index > 0 {
 		b.lent.add(key, at, int(l.index))
 	}
@@ -243,7 +253,7 @@ func (b *Backend) claim(ctx context.Context, req *tasks.ClaimRequest, limit int)
 	if len(drop) > 0 {
 		_ = b.write(ctx, b.sql.retainNone, []any{drop}, ignore) // else a sweep does it
 	}
-	return claimed, expired, nil
+	return claimed, expired, from.marked() && len(taken) < limit, nil
 }
 
 func ignore(func(...any) error) error { return nil }
@@ -259,48 +269,3 @@ WHERE id = ANY ($1::text[]) AND ((status = 1 AND until <= <now>) OR (stage = 0 A
 
 // sqlRetainNone deletes records that are final and aren't to be kept. In: $1 the ids.
 const sqlRetainNone = `DELETE FROM @.tasks WHERE id = ANY ($1::text[]) AND status IN (2, 3, 4) AND retain = 0`
-
-// sqlHeld returns the ids of the records that are RUNNING by a claim. In: $1 its key. There is no
-// index for that: claims are few.
-const sqlHeld = `SELECT t.id FROM @.leases l CROSS JOIN unnest(l.ids) AS i(id) JOIN @.tasks t ON t.id = i.id
-WHERE l.key = $1::bytea AND <running> AND t.claim = $1::bytea`
-
-// giveBack releases what was claimed by a claim whose reply was lost: nobody would run
-// it, and when its lease had run out an attempt would be counted that never was. The
-// statement may still be on its way to a server that doesn't answer, so finding nothing
-// isn't the end of it.
-func (b *Backend) giveBack(key []byte, lease time.Duration) {
-	b.inflight.Go(func() { // the caller is in flight, so this is before Close is done waiting
-		over := time.Now().Add(min(lease, lostClaim))
-		for wait := firstRetry; ; wait = min(2*wait, lastRetry) {
-			last := b.alive() != nil || time.Now().After(over)
-			ctx, cancel := context.WithTimeout(context.Background(), recoverTimeout)
-			n, err := b.releaseClaim(ctx, key)
-			cancel()
-			if last || (err == nil && n > 0) {
-				return
-			}
-			select {
-			case <-time.After(wait):
-			case <-b.done:
-			}
-		}
-	})
-}
-
-// releaseClaim releases what is RUNNING by a claim and returns how much that was.
-func (b *Backend) releaseClaim(ctx context.Context, key []byte) (int, error) {
-	var outs []settling
-	err := b.read(ctx, b.sql.held, []any{key}, func() { outs = nil }, func(scan func(...any) error) error {
-		s := settling{out: &tasks.Outcome{Kind: tasks.OutcomeRelease}, lease: lease{key: key}}
-		if err := scan(&s.out.Lease.ID); err != nil {
-			return err
-		}
-		outs = append(outs, s)
-		return nil
-	})
-	if err != nil || len(outs) == 0 {
-		return 0, err
-	}
-	return len(outs), b.settleSlow(ctx, outs, make([]error, len(outs)))
-}

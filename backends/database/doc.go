@@ -57,6 +57,10 @@
 // the claim asks for. Claims at the same time share the head of the line between them.
 // A claim looks at the head of each priority of each queue, so its cost doesn't depend on how
 // many records wait, are deferred or have finished, but does on how many queues there are.
+// While a backlog is drained, claims of 200 records and more begin where the one before, of the same
+// Backend, has ended in each level, and at the beginning once a second or when there is less
+// than they ask for. So what other processes put back meanwhile, or commit late, can be overtaken
+// for a second by what was due after it; new records of any queue and priority aren't.
 // Records of [EnqueueTx] are ordered by the time of the call, not of the commit.
 //
 // # Clock
@@ -78,7 +82,7 @@
 //
 // A name of a queue, task or alias has up to 512 bytes, an id 255, arguments 64 MiB, times the
 // years 1 to 9999. A transaction that is open for hours anywhere in the database keeps
-// VACUUM from cleaning up, and claims get slower by what they have to step over. NOTIFY
+// VACUUM from cleaning up, and claims that begin at the beginning get slower by what they have to step over. NOTIFY
 // makes commits of enqueues in one database queue up behind one another, which bounds those
 // of single records at what one disk can sync; batches, and callers in one process, share
 // one. Queues counts every record: about a second for some millions. List

@@ -20,6 +20,7 @@ type queries struct {
 	copyIn                          string
 	get, lookup                     string
 	claimAll, claimSome             string
+	claimAllMarked, claimSomeMarked string
 	dueAll, dueSome, cancels        string
 	success, swap, renew, stillHeld string
 	held                            string
@@ -50,17 +51,18 @@ func newQueries(schema string) *queries {
 		"<now>", "statement_timestamp()",
 	)
 	fill := func(query string) string { return names.Replace(due.Replace(query)) }
-	with := func(queues, query string) string {
+	with := func(queues, levels, query string) string {
 		return fill(strings.NewReplacer("<queues>", queues, "<levels>", levels, "<expired>", hasExpired).Replace(query))
 	}
-	all := func(query string) string { return with(queuesAll, query) }
-	some := func(query string) string { return with(queuesSome, query) }
+	all := func(query string) string { return with(queuesAll, levels, query) }
+	some := func(query string) string { return with(queuesSome, levels, query) }
 	return &queries{
 		channel: channel(schema), turn: fill(sqlTurn),
 		insert: fill(insertSQL(false)), insertNew: fill(insertSQL(true)),
 		insertOne: fill(insertOneSQL(false)), insertOneTimed: fill(insertOneSQL(true)), copyIn: fill(sqlCopy),
 		get: fill(sqlGet), lookup: fill(sqlLookup),
 		claimAll: all(sqlClaim), claimSome: some(sqlClaim),
+		claimAllMarked: with(queuesAllMarked, levelsMarked, sqlClaim), claimSomeMarked: with(queuesSomeMarked, levelsMarked, sqlClaim),
 		dueAll: all(sqlDue), dueSome: some(sqlDue), cancels: fill(sqlCancels),
 		success: fill(sqlSuccess), swap: fill(sqlSwap), renew: fill(sqlRenew), stillHeld: fill(sqlStillHeld),
 		held:       fill(sqlHeld),

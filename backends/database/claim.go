@@ -230,9 +230,12 @@ func (b *Backend) claim(ctx context.Context, req *tasks.ClaimRequest, limit int)
 		return nil
 	}
 	sent, err := b.on(ctx, how, query, args, each)
-	if how.turn != "" && waitedInVain(err) {
-		b.turns.pause()
-		sent, err = b.on(ctx, alone, query, args, each)
+	for try := 1; how.turn != "" && waitedInVain(err); try++ {
+		if try == turnTries || !b.turnMoves(ctx) {
+			b.turns.pause()
+			how = alone
+		}
+		sent, err = b.on(ctx, how, query, args, each)
 	}
 	if err != nil {
 		if !sent {

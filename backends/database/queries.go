@@ -12,8 +12,8 @@ import (
 // queries are the statements for one schema. The constants that they are made from
 // are beside the code that runs them, with comments.
 type queries struct {
-	channel string
-	turn    string
+	channel         string
+	turn, turnMoves string
 
 	insert, insertNew               string
 	insertOne, insertOneTimed       string
@@ -57,7 +57,7 @@ func newQueries(schema string) *queries {
 	all := func(query string) string { return with(queuesAll, levels, query) }
 	some := func(query string) string { return with(queuesSome, levels, query) }
 	return &queries{
-		channel: channel(schema), turn: fill(sqlTurn),
+		channel: channel(schema), turn: fill(sqlTurn), turnMoves: fill(sqlTurnMoves),
 		insert: fill(insertSQL(false)), insertNew: fill(insertSQL(true)),
 		insertOne: fill(insertOneSQL(false)), insertOneTimed: fill(insertOneSQL(true)), copyIn: fill(sqlCopy),
 		get: fill(sqlGet), lookup: fill(sqlLookup),

@@ -40,7 +40,7 @@ func TestLargeClaimsTakeTurns(t *testing.T) {
 		recs[i] = rec()
 	}
 	enqueue(t, b, recs...)
-	if got := claim(t, b, 1); len(got) != 1 { // would take a second, and then pause the turns
+	if got := claim(t, b, 1); len(got) != 1 { // would take two seconds, and then pause the turns
 		t.Fatalf("claimed %d, want 1", len(got))
 	}
 	// One that held a snapshot while it waits would have a backend_xmin.
@@ -76,4 +76,50 @@ func TestLargeClaimsTakeTurns(t *testing.T) {
 	if err := tx.Rollback(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// A claim that has waited in vain because there were many others waits again: without
+// turns all would be slower for a while.
+func TestTurnsGoOnInACrowd(t *testing.T) {
+	b := open(t)
+	recs := make([]*tasks.Record, 5)
+	for i := range recs {
+		recs[i] = rec()
+	}
+	enqueue(t, b, recs...)
+	conn, err := pgx.Connect(t.Context(), serverURL(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close(context.Background()) })
+	tx, err := conn.Begin(t.Context())
+	if err == nil {
+		_, err = tx.Exec(t.Context(), "LOCK TABLE "+table(b, "turns")+" IN EXCLUSIVE MODE")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		got, err := b.Claim(context.Background(), tasks.ClaimRequest{Worker: "w", Limit: 200, Lease: time.Minute})
+		if err != nil || len(got) != len(recs) {
+			t.Errorf("claimed %d, %v; want %d", len(got), err, len(recs))
+		}
+	}()
+	// The same transaction keeps the turn, but each of its statements looks like the claim of another.
+	for from := time.Now(); time.Since(from) < 3*time.Second; {
+		select {
+		case <-done:
+			t.Fatal("the claim didn't wait for its turn again")
+		default:
+		}
+		if _, err := tx.Exec(t.Context(), "SELECT pg_sleep(0.1)"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := tx.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	<-done
 }

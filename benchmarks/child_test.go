@@ -45,8 +45,8 @@ func TestWorkerProcess(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if took <= 0 || used.CPU <= 0 || used.Allocs < 500 || used.Bytes < 500 {
-		t.Errorf("500 tasks took %v and %+v", took, used)
+	if took.tasks < 1 || took.tasks > 500 || took.took <= 0 || used.CPU <= 0 || used.Allocs < 500 || used.Bytes < 500 {
+		t.Errorf("of 500 tasks, %d took %v, and all %+v", took.tasks, took.took, used)
 	}
 	if most, _ := seen.most(func(r resident) float64 { return r.all }); most < 5 || most > 2000 {
 		t.Errorf("the process had %v MB", most)

@@ -34,8 +34,8 @@
 // the server's synchronous_commit says. One statement is one commit, whatever it takes:
 // nothing is left half done by a process that dies, and no lock outlives a statement, so one
 // that hangs is in nobody's way. Claims skip what others have locked. Those of 200 records and more
-// take turns, since they would only slow each other down; who has waited in
-// vain for two seconds, because a process hangs that has its turn, does without for half a minute.
+// take turns, since they would only slow each other down; who has waited in vain for two seconds,
+// because a process hangs that has its turn, does without for half a minute.
 //
 // Enqueues of one process that come while another is being written are stored together, with
 // one fsync: by one statement with one round trip, or from 64 records on by COPY in a

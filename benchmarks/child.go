@@ -117,8 +117,8 @@ func (j *job) do(ctx context.Context, s *sideman, orders *json.Decoder, tell *js
 	return fmt.Errorf("there is nothing to be done by the name of %q", j.Do)
 }
 
-// tellEvery is how often a worker process looks for how much is done. Waking up costs each process as much
-// as some tasks, and with 8 of them every 2 ms a virtual machine was busy with little else.
+// tellEvery is how often a worker process looks for how much is done. With 8 of
+// them waking up every 2 ms, a virtual machine switched between threads 20,000 times a second; now 8,000.
 const tellEvery = 20 * time.Millisecond
 
 // work runs a worker and says how many tasks are stored as done, until its input ends.

@@ -103,8 +103,8 @@ type pace struct {
 func (p pace) perSecond() float64 { return float64(p.tasks) / p.took.Seconds() }
 
 // run gives the word to begin, waits until n tasks are done, and returns how long the second half of them
-// took: in the first the processes and their connections get going, which takes each of them
-// some tenths of a second of processor time, whatever there is to do. Of a few tasks, all of
+// took: in the first the processes and their connections get going, which is the same work for each of them,
+// whatever there is to do. Of a few tasks, all of
 // which are done at once, it is how long all took.
 func (c *crew) run(n int) (pace, error) {
 	for _, m := range c.members {

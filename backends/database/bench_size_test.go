@@ -8,8 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/sideman-go/sideman/backends/database"
 	"github.com/sideman-go/sideman/tasks"
 )
@@ -30,24 +28,6 @@ func fillFinished(b *testing.B, store *database.Backend) {
 		b.Fatal(err)
 	}
 	cleanUp(b, store)
-}
-
-// holdSnapshot has another connection see the database as it is now, as a long report or a
-// backup does, so that nothing that is deleted or changed from now on can be cleaned up.
-func holdSnapshot(b *testing.B, store *database.Backend) (release func()) {
-	b.Helper()
-	tx, err := store.Pool().BeginTx(b.Context(), pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly})
-	if err == nil {
-		_, err = tx.Exec(b.Context(), "SELECT count(*) FROM "+table(store, "paused"))
-	}
-	if err != nil {
-		b.Fatal(err)
-	}
-	return func() {
-		if err := tx.Rollback(context.Background()); err != nil {
-			b.Error(err)
-		}
-	}
 }
 
 // BenchmarkDrainBeside drains 20,000 tasks that do nothing with a worker, on an empty table,
@@ -74,7 +54,7 @@ func BenchmarkDrainBeside(b *testing.B) {
 					cleanUp(b, tt.store)
 					release := func() {}
 					if tt.snapshot {
-						release = holdSnapshot(b, tt.store)
+						release = holdSnapshot(b, tt.store.Pool())
 					}
 					preload(b, tt.store.Pool(), tt.store, n)
 					b.StartTimer()
@@ -94,7 +74,7 @@ func BenchmarkDrainBeside(b *testing.B) {
 func BenchmarkDrainUnderOldSnapshot(b *testing.B) {
 	const n = 20_000
 	store := open(b)
-	defer holdSnapshot(b, store)()
+	defer holdSnapshot(b, store.Pool())()
 	for dead := 0; dead <= 7*n; dead += n {
 		b.Run(fmt.Sprintf("claimed=%d", dead), func(b *testing.B) {
 			b.StopTimer()

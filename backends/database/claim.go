@@ -246,7 +246,7 @@ func (b *Backend) claim(ctx context.Context, req *tasks.ClaimRequest, limit int)
 		}
 		return nil, 0, false, writeError(ctx, err)
 	}
-	b.marks.ended(from, limit, taken)
+	missed = b.marks.ended(from, limit, taken)
 	if l.index > 0 {
 		b.lent.add(key, at, int(l.index))
 	}
@@ -256,7 +256,7 @@ func (b *Backend) claim(ctx context.Context, req *tasks.ClaimRequest, limit int)
 	if len(drop) > 0 {
 		_ = b.write(ctx, b.sql.retainNone, []any{drop}, ignore) // else a sweep does it
 	}
-	return claimed, expired, from.marked() && len(taken) < limit, nil
+	return claimed, expired, missed, nil
 }
 
 func ignore(func(...any) error) error { return nil }

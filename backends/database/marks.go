@@ -123,11 +123,11 @@ func (m *marks) begin(limit int) *beginning {
 	return g
 }
 
-// ended notes what a claim of so many has taken. If that is fewer than it asked for, there may be more
-// before the marks.
-func (m *marks) ended(g *beginning, limit int, taken []*tasks.Record) {
+// ended notes what a claim of so many has taken, and reports whether there may be more before the marks
+// that it began at.
+func (m *marks) ended(g *beginning, limit int, taken []*tasks.Record) (missed bool) {
 	if limit < marksFrom {
-		return
+		return false
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -153,6 +153,7 @@ func (m *marks) ended(g *beginning, limit int, taken []*tasks.Record) {
 			}
 		}
 	}
+	return g.marked() && len(taken) < limit
 }
 
 // back is called when a record was put back that may be before a mark.

@@ -10,8 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/sideman-go/sideman/backends/database"
 	"github.com/sideman-go/sideman/tasks"
 )
@@ -28,19 +26,7 @@ func TestClaimsBeginAtMarks(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			conn, err := pgx.Connect(t.Context(), server)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer conn.Close(context.Background())
-			old, err := newPool(t, server).BeginTx(t.Context(), pgx.TxOptions{IsoLevel: pgx.RepeatableRead})
-			if err == nil {
-				_, err = old.Exec(t.Context(), "SELECT count(*) FROM pg_class")
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer func() { _ = old.Rollback(context.Background()) }()
+			defer holdSnapshot(t, newPool(t, server))()
 			recs := make([]*tasks.Record, n)
 			for i := range recs {
 				recs[i] = rec(func(r *tasks.Record) { r.Queue, r.Priority = []string{"a", "b"}[i%2], i*3/n })
@@ -51,18 +37,7 @@ func TestClaimsBeginAtMarks(t *testing.T) {
 					t.Fatalf("claimed %d, want %d", len(got), part)
 				}
 			}
-			// A connection that ends tells the server what it did.
-			if err := b.Close(t.Context()); err != nil {
-				t.Fatal(err)
-			}
-			var read int64
-			eventually(t, 10*time.Second, "the server's counts are there", func() bool {
-				err := conn.QueryRow(t.Context(), "SELECT idx_tup_read FROM pg_stat_all_indexes WHERE schemaname = $1 AND indexrelname = 'tasks_ready'", b.Schema()).Scan(&read)
-				if err != nil {
-					t.Fatal(err)
-				}
-				return read >= n
-			})
+			read := readReady(t, b, n)
 			// Each claim looks at both queues for what comes first, and takes that: three times its
 			// records. A claim in each second begins at the beginning.
 			if read > 5*n {

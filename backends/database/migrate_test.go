@@ -17,11 +17,7 @@ import (
 
 func migrator(t *testing.T, server, schema string) (*database.Migrator, *pgx.Conn) {
 	t.Helper()
-	conn, err := pgx.Connect(t.Context(), server)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = conn.Close(context.Background()) })
+	conn := connect(t, server)
 	m, err := database.NewMigrator(conn, schema)
 	if err != nil {
 		t.Fatal(err)

@@ -91,6 +91,35 @@ func newPool(tb testing.TB, server string, change ...func(*pgxpool.Config)) *pgx
 	return pool
 }
 
+// connect makes a connection that nobody else uses.
+func connect(tb testing.TB, server string) *pgx.Conn {
+	tb.Helper()
+	conn, err := pgx.Connect(tb.Context(), server)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { _ = conn.Close(context.Background()) })
+	return conn
+}
+
+// holdSnapshot has another connection see the database as it is now, as a long report or a
+// backup does, so that nothing that is deleted or changed from now on can be cleaned up.
+func holdSnapshot(tb testing.TB, pool *pgxpool.Pool) (release func()) {
+	tb.Helper()
+	tx, err := pool.BeginTx(tb.Context(), pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly})
+	if err == nil {
+		_, err = tx.Exec(tb.Context(), "SELECT count(*) FROM pg_class")
+	}
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return func() {
+		if err := tx.Rollback(context.Background()); err != nil {
+			tb.Error(err)
+		}
+	}
+}
+
 // table returns a table of the backend's schema, for SQL.
 func table(b *database.Backend, name string) string {
 	return fmt.Sprintf("%s.%s", pgx.Identifier{b.Schema()}.Sanitize(), name)

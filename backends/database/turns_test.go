@@ -5,8 +5,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/sideman-go/sideman/backends/database"
 	"github.com/sideman-go/sideman/tasks"
 )
@@ -19,15 +17,7 @@ func TestLargeClaimsTakeTurns(t *testing.T) {
 	if got := claim(t, b, 200); len(got) != 0 {
 		t.Fatalf("claimed %d, want 0", len(got))
 	}
-	connect := func() *pgx.Conn {
-		conn, err := pgx.Connect(t.Context(), serverURL(t))
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { conn.Close(context.Background()) })
-		return conn
-	}
-	conn, onlooker := connect(), connect()
+	conn, onlooker := connect(t, serverURL(t)), connect(t, serverURL(t))
 	tx, err := conn.Begin(t.Context())
 	if err == nil {
 		_, err = tx.Exec(t.Context(), "LOCK TABLE "+table(b, "turns")+" IN EXCLUSIVE MODE")
@@ -52,7 +42,7 @@ func TestLargeClaimsTakeTurns(t *testing.T) {
 		}
 		return n
 	}
-	done := make(chan int, 1)
+	done, began := make(chan int, 1), time.Now()
 	go func() {
 		got, err := b.Claim(context.Background(), tasks.ClaimRequest{Worker: "w", Limit: 200, Lease: time.Minute})
 		if err != nil {
@@ -63,6 +53,10 @@ func TestLargeClaimsTakeTurns(t *testing.T) {
 	eventually(t, 900*time.Millisecond, "the claim waits for its turn", func() bool { return waiting() == 1 })
 	if got := <-done; got != 4 {
 		t.Errorf("claimed %d while another hangs, want 4", got)
+	}
+	// It waits once, two seconds. In a crowd it would wait four times.
+	if took := time.Since(began); took > 6*time.Second {
+		t.Errorf("a claim waited %v for one that hangs", took)
 	}
 	// Now there are no turns for a while.
 	enqueue(t, b, rec())
@@ -87,11 +81,7 @@ func TestTurnsGoOnInACrowd(t *testing.T) {
 		recs[i] = rec()
 	}
 	enqueue(t, b, recs...)
-	conn, err := pgx.Connect(t.Context(), serverURL(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { conn.Close(context.Background()) })
+	conn := connect(t, serverURL(t))
 	tx, err := conn.Begin(t.Context())
 	if err == nil {
 		_, err = tx.Exec(t.Context(), "LOCK TABLE "+table(b, "turns")+" IN EXCLUSIVE MODE")

@@ -1,8 +1,6 @@
 package conformance
 
 import (
-	"context"
-	"errors"
 	"slices"
 	"time"
 
@@ -165,47 +163,20 @@ func cancelSeenByRenew(e *env) {
 
 func cancelNotified(e *env) {
 	h := e.connect()
-	notifier, ok := tasks.As[tasks.CancelNotifier](h.b)
-	if !ok {
-		e.Logf("the backend is no CancelNotifier: workers see requests at their next renewal")
+	notices := e.hearCancels(h)
+	if notices == nil {
 		return
 	}
-	type told struct{ id, reason string }
-	tell := make(chan told, 100)
-	ended := make(chan error, 1)
-	ctx, cancel := context.WithCancel(e.ctx)
-	defer cancel()
-	go func() {
-		ended <- notifier.NotifyCancel(ctx, func(id, reason string) { tell <- told{id, reason} })
-	}()
 	ready := e.record(inQueue("ready"))
 	e.enqueue(h, ready)
 	c := e.claimedNow(h)
 	second := e.claimedNow(h)
-	e.pause(50 * time.Millisecond) // until it listens
 	e.alterOne(h, cancelling("unclaimed"), ready.ID)
-	for _, want := range []told{{c.Record.ID, "é: enough"}, {second.Record.ID, ""}} {
+	for _, want := range []cancelNotice{{c.Record.ID, "é: enough"}, {second.Record.ID, ""}} {
 		e.alterOne(h, cancelling(want.reason), want.id)
-		e.step("waiting for the notice of the cancel of record %s", want.id)
-		timer := time.NewTimer(e.timing.Notice)
-		select {
-		case got := <-tell:
-			if got != want {
-				e.Errorf("told of %+q, want %+q; record %s wasn't RUNNING", got, want, ready.ID)
-			}
-		case err := <-ended:
-			e.Fatalf("NotifyCancel ended with %v while ctx went on", err)
-		case <-timer.C:
-			e.Errorf("not told of the cancel of record %s within %v", want.id, e.timing.Notice)
-		}
-		timer.Stop()
+		notices.wants(want, "record "+ready.ID+" wasn't RUNNING")
 	}
-	cancel()
-	e.within(2*e.timing.Obey, "ending NotifyCancel by its ctx", func() {
-		if err := <-ended; !errors.Is(err, context.Canceled) {
-			e.Errorf("NotifyCancel returned %v after its ctx was cancelled, want that error", err)
-		}
-	})
+	notices.stop()
 	e.settlesAs(h, c, failure("stopped"))
 	e.settlesAs(h, second, success(`1`))
 }

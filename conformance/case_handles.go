@@ -231,36 +231,11 @@ func cancelAcross(e *env) {
 	if got := e.renew(b, time.Minute, first.Lease)[0]; got.Lost || !got.CancelRequested || got.CancelReason != "by renewal" {
 		e.Errorf("renewal after a cancellation on the other handle: got %+v, want it requested, reason by renewal", got)
 	}
-	notifier, ok := tasks.As[tasks.CancelNotifier](b.b)
-	if !ok {
+	notices := e.hearCancels(b)
+	if notices == nil {
 		return
 	}
-	type notice struct{ id, reason string }
-	notices := make(chan notice, 10)
-	ctx, cancel := context.WithCancel(e.ctx)
-	ended := make(chan error, 1)
-	go func() {
-		ended <- notifier.NotifyCancel(ctx, func(id, reason string) {
-			select {
-			case notices <- notice{id, reason}:
-			default:
-			}
-		})
-	}()
-	e.pause(100 * time.Millisecond) // until it listens
 	e.alterOne(a, cancelling("by notice"), second.Record.ID)
-	e.step("waiting until NotifyCancel tells of record %s", second.Record.ID)
-	select {
-	case got := <-notices:
-		if got != (notice{second.Record.ID, "by notice"}) {
-			e.Errorf("notice: got %+v, want record %s, reason by notice", got, second.Record.ID)
-		}
-	case <-time.After(e.timing.Notice):
-		e.Errorf("no notice within %v of the cancellation on the other handle", e.timing.Notice)
-	}
-	cancel()
-	e.step("waiting until NotifyCancel returns after its ctx")
-	if err := <-ended; !errors.Is(err, context.Canceled) {
-		e.Errorf("NotifyCancel after its ctx: got %v, want context.Canceled", err)
-	}
+	notices.wants(cancelNotice{second.Record.ID, "by notice"}, "it was requested on the other handle")
+	notices.stop()
 }

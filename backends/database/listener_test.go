@@ -45,7 +45,7 @@ func TestW2_NotifyWakesAnIdleWorker(t *testing.T) {
 	from := time.Now()
 	enqueue(t, b, rec())
 	<-took
-	if d := time.Since(from); d > time.Second {
+	if d := time.Since(from); d > slowPoll/4 {
 		t.Errorf("an idle worker was woken after %v", d)
 	}
 }
@@ -185,25 +185,35 @@ func TestNoListenerForProducers(t *testing.T) {
 
 func TestT4_CancelIsNotified(t *testing.T) {
 	b := open(t)
-	enqueue(t, b, rec())
-	c := claim(t, b, 1)[0]
+	const most = 1000
+	recs := make([]*tasks.Record, most)
+	for i := range recs {
+		recs[i] = rec()
+	}
+	enqueue(t, b, recs...)
+	claimed := claim(t, b, most)
 	type note struct{ id, reason string }
-	heard := make(chan note, 1)
+	heard := make(chan note, most)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	go func() { _ = b.NotifyCancel(ctx, func(id, reason string) { heard <- note{id, reason} }) }()
-	listening(t, b)
-	time.Sleep(50 * time.Millisecond)
 	const reason = "any\x00\xff bytes"
-	if _, err := b.Alter(t.Context(), tasks.Change{Kind: tasks.ChangeCancel, Reason: reason}, []string{c.Record.ID}); err != nil {
-		t.Fatal(err)
-	}
-	select {
-	case n := <-heard:
-		if n != (note{c.Record.ID, reason}) {
-			t.Errorf("heard %+v", n)
+	// It tells of what is requested once it has looked what there was, and nobody says when that is.
+	asked := make(map[note]bool)
+	eventually(t, 20*time.Second, "a cancellation that is heard of", func() bool {
+		id := claimed[len(asked)%most].Record.ID
+		if _, err := b.Alter(t.Context(), tasks.Change{Kind: tasks.ChangeCancel, Reason: reason}, []string{id}); err != nil {
+			t.Fatal(err)
 		}
-	case <-time.After(5 * time.Second):
-		t.Error("not heard")
-	}
+		asked[note{id, reason}] = true
+		select {
+		case n := <-heard:
+			if !asked[n] {
+				t.Errorf("heard %+v", n)
+			}
+			return true
+		case <-time.After(20 * time.Millisecond):
+			return false
+		}
+	})
 }

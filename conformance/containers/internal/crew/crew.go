@@ -106,7 +106,9 @@ func newCrew(t *testing.T, s *containers.Server, p Place) *crew {
 	u.Host = own.Addr()
 	p.URL = u.String()
 	return &crew{t: t, proxy: own, direct: s.Direct(), defined: d, order: order{
-		Place: p, Dir: t.TempDir(), Concurrency: 20, Lease: 10 * time.Second, Sweep: time.Second,
+		Place: p, Dir: t.TempDir(), Concurrency: 20, Sweep: time.Second,
+		// Longer than any outage here, also on a machine that takes ten seconds to restart a server.
+		Lease: time.Minute,
 	}}
 }
 

@@ -76,7 +76,7 @@ func (c *crew) outageAtClaimAndSettle(o outage) {
 // go on, and so do the renewals afterwards.
 func (c *crew) cutWhileRunning() {
 	t := c.t
-	c.order.Lease, c.order.Sweep = 3*time.Second, 500*time.Millisecond
+	c.short()
 	ps := c.hire(1)
 	other := c.order
 	other.Place.URL = c.direct
@@ -118,10 +118,10 @@ func (c *crew) listenerForgotten() {
 		c.await("D", n)
 		took, since := time.Since(start), time.Since(from)
 		t.Logf("%v after its connections fell silent the worker had new work within %v", since.Round(time.Second), took.Round(time.Millisecond))
-		if took < time.Second/2 && n > 3 {
+		if took < 2*time.Second && n > 3 {
 			break // it listens again
 		}
-		if since > 20*time.Second {
+		if since > time.Minute {
 			t.Fatal("the worker doesn't listen again")
 		}
 	}
@@ -134,7 +134,7 @@ func (c *crew) listenerForgotten() {
 // connects anew, and then while its connections are silent. It finds out by itself.
 func (c *crew) cancelUnheard() {
 	t := c.t
-	c.order.Lease = 15 * time.Second
+	c.order.Lease = 30 * time.Second
 	p := hire(t, c.order)
 	ids := c.enqueue(10, job{UntilCancelled: true})
 	c.await("S", len(ids))
@@ -160,7 +160,7 @@ func (c *crew) cancelUnheard() {
 	time.Sleep(time.Second / 2)
 	c.proxy.Restore()
 	// A renewal tells, each third of a lease.
-	told(5, "a cut", c.order.Lease/3+2*time.Second)
+	told(5, "a cut", c.order.Lease/3+5*time.Second)
 	c.proxy.Freeze()
 	cancelled(ids[5:], "a silence")
 	told(10, "a silence", c.order.Lease) // or it would be lost

@@ -8,16 +8,18 @@ import (
 	"github.com/sideman-go/sideman/tasks"
 )
 
-// short makes what was a killed worker's come back soon.
-func (c *crew) short() { c.order.Lease, c.order.Sweep = 2*time.Second, 500*time.Millisecond }
+// short makes what was a killed worker's come back soon. It's as long as it takes for workers that
+// live to renew in time on a machine that stands still for seconds.
+func (c *crew) short() { c.order.Lease, c.order.Sweep = 5*time.Second, 500*time.Millisecond }
 
 // within is how long after a kill -9 all must be run again by workers that were ready that long
 // after it: a lease begins with its last renewal, and the sweep comes within an interval and a
 // tenth of both the lease's end and their start. The rest is for a busy machine: 3.1 s of it were
-// seen to be needed on two cores at a load of 5. What is found only when the default lease is over
-// comes 20 s after the kill or later.
+// seen to be needed on two cores at a load of 5, and 15 s on one that took 13 s to start them, so it
+// may be as slow once more as it was at that. What is found only when the default lease is over comes
+// 20 s after the kill or later.
 func (c *crew) within(ready time.Duration) time.Duration {
-	return max(c.order.Lease, ready) + c.order.Sweep*11/10 + 6*time.Second
+	return max(c.order.Lease, ready) + c.order.Sweep*11/10 + 6*time.Second + ready
 }
 
 // runAgain wants records whose runs ended with a kill at that time to have been run again soon

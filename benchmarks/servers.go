@@ -45,18 +45,20 @@ func openPair(ctx context.Context, on, dir string, size sizes) (*pair, error) {
 		if err != nil {
 			return nil, err
 		}
-		about, err := aboutPostgres(ctx, s.Direct())
+		at := s.Near(ctx)
+		about, err := aboutPostgres(ctx, at)
+		about += reachedBy(s, at)
 		in := func(schema string) *sideman {
 			return newSideman(place{
-				backend: on, url: s.Direct() + "&migrate=true&schema=" + schema, tuned: worker.Options{Concurrency: 1000},
-				empty: func(ctx context.Context) error { return dropSchema(ctx, s.Direct(), schema) },
+				backend: on, url: at + "&migrate=true&schema=" + schema, tuned: worker.Options{Concurrency: 1000},
+				empty: func(ctx context.Context) error { return dropSchema(ctx, at, schema) },
 			})
 		}
 		const second = "sideman_full"
 		ours := in("sideman")
 		return &pair{
-			on: on, ours: &postgresSideman{sideman: ours, server: s.Direct()}, peer: &riverQueue{url: s.Direct()},
-			raw: &rawSideman{sideman: ours}, full: &filled{sideman: in(second), fill: copyFinished(s.Direct(), second), tidy: vacuum(s.Direct(), second), n: size.finished},
+			on: on, ours: &postgresSideman{sideman: ours, server: at}, peer: &riverQueue{url: at},
+			raw: &rawSideman{sideman: ours}, full: &filled{sideman: in(second), fill: copyFinished(at, second), tidy: vacuum(at, second), n: size.finished},
 			cpu: cpuOf(s), about: about, stop: s.Close,
 		}, err
 	case onRedis:
@@ -64,20 +66,22 @@ func openPair(ctx context.Context, on, dir string, size sizes) (*pair, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := persist(ctx, s.Direct()); err != nil {
+		direct := s.Near(ctx)
+		if err := persist(ctx, direct); err != nil {
 			return nil, errors.Join(err, s.Close())
 		}
-		about, err := aboutRedis(ctx, s.Direct())
+		about, err := aboutRedis(ctx, direct)
+		about += reachedBy(s, direct)
 		at := func(url string) *sideman {
 			return newSideman(place{
 				backend: on, url: url, tuned: worker.Options{Concurrency: 100}, // 1,000 were slower
 				empty: func(ctx context.Context) error { return flush(ctx, url) },
 			})
 		}
-		ours := at(s.Direct())
+		ours := at(direct)
 		return &pair{
-			on: on, ours: ours, peer: &asynqQueue{url: s.Direct()},
-			raw: &rawSideman{sideman: ours}, full: &filled{sideman: at(strings.TrimSuffix(s.Direct(), "/0") + "/1"), fill: finishMany, n: size.finished},
+			on: on, ours: ours, peer: &asynqQueue{url: direct},
+			raw: &rawSideman{sideman: ours}, full: &filled{sideman: at(strings.TrimSuffix(direct, "/0") + "/1"), fill: finishMany, n: size.finished},
 			cpu: cpuOf(s), about: about, stop: s.Close,
 		}, err
 	}
@@ -91,6 +95,17 @@ func startServer(ctx context.Context, kind containers.Kind) (*containers.Server,
 		return nil, err
 	}
 	return containers.Start(ctx, kind)
+}
+
+// reachedBy says by which way a server in a container is reached, if there is something to say.
+func reachedBy(s *containers.Server, at string) string {
+	switch {
+	case !s.Owned():
+		return ""
+	case at == s.Direct():
+		return ", through a port that Docker publishes"
+	}
+	return ", at its container's own address"
 }
 
 // cpuOf is nil for a server that isn't in a container of this process's own.

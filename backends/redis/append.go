@@ -14,9 +14,9 @@ import (
 // single enqueues most of what it costs the server.
 
 const (
-	// maxAppended is how many records one backend leaves to others to index. Beyond that it has
-	// a piece of them indexed itself, now and then: who comes next isn't to wait for long.
-	maxAppended = 50_000
+	// maxAppended is how many records one backend leaves for later. Beyond that it has a piece of them
+	// indexed at once, now and then: who comes next isn't to wait for long.
+	maxAppended = 200_000
 	// maxAppendSize is how large a record is appended: those that are larger cost more to move
 	// than to index.
 	maxAppendSize = 32 << 10
@@ -105,13 +105,23 @@ func (b *Backend) append(ctx context.Context, c processor, shard int, group []*w
 	return left, nil
 }
 
-// relieve counts n more records as appended, and has some indexed if there are too many. What it
-// can't do, whoever comes next does.
+// relieve counts n more records as appended. If there are too many it has some indexed at once, and
+// otherwise sees that they will be. What it can't do, whoever comes next does.
 func (b *Backend) relieve(ctx context.Context, c processor, shard, n int) {
-	if b.appended[shard].Add(int64(n)) <= maxAppended {
-		return
+	b.tidy.come.Add(uint64(n))
+	switch left := b.appended[shard].Add(int64(n)); {
+	case left > b.tidy.most:
+		_ = b.admit(ctx, c, shard)
+	case left >= tidyFrom:
+		b.startTidying() //nolint:contextcheck // it outlives the call
 	}
-	if reply, err := b.send(ctx, c, &b.scripts.admit, shard, nil); err == nil {
+}
+
+// admit has a piece of what is appended indexed, and notes how many are left.
+func (b *Backend) admit(ctx context.Context, c processor, shard int) error {
+	reply, err := b.send(ctx, c, &b.scripts.admit, shard, nil)
+	if err == nil {
 		b.appended[shard].Store(number(reply))
 	}
+	return err
 }

@@ -33,8 +33,9 @@ type Backend struct {
 	turn    atomic.Uint32 // the shard that the next claim starts with
 	notes   notes
 	writes  *batch.Queue[*write]
-	// appended is about how many records of each shard this backend has left for others to index.
+	// appended is about how many records of each shard this backend has left to be indexed later.
 	appended []atomic.Int64
+	tidy     tidy
 	express  *express // nil for some clients
 	hub      hub
 

@@ -213,9 +213,7 @@ func (b *Backend) flush(all []*write) {
 		}
 	}
 	for shard, group := range groups {
-		ctx, cancel := context.WithTimeout(context.Background(), longestFlush)
-		err := b.store(ctx, b.client, shard, group)
-		cancel()
+		err := b.storeGroup(shard, group)
 		for _, w := range group {
 			if w.err == nil {
 				w.err = err
@@ -225,6 +223,22 @@ func (b *Backend) flush(all []*write) {
 			}
 		}
 	}
+}
+
+// storeGroup stores what has gathered for a shard. Where the express has no connection, the client
+// may have one.
+func (b *Backend) storeGroup(shard int, group []*write) error {
+	ctx, cancel := context.WithTimeout(context.Background(), longestFlush)
+	defer cancel()
+	if b.express != nil {
+		b.express.begin()
+		err := b.store(ctx, b.express, shard, group)
+		b.express.end()
+		if err == nil || !classify(err).notRun() {
+			return err
+		}
+	}
+	return b.store(ctx, b.client, shard, group)
 }
 
 // store appends the writes of a group if it can, or else stores them by enqueue, which is for

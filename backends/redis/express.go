@@ -11,9 +11,10 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// express is a connection of its own for calls of Enqueue that come alone: the caller itself
-// waits for the answer, which spares two hand-overs between goroutines. go-redis doesn't obey
-// a cancellation while it waits, so the connection is closed under it.
+// express is a connection of its own for enqueues, of which one or one batch is on its way at a
+// time: it's there without a pool being asked, and eager. A call of Enqueue that comes alone waits for
+// the answer itself, which spares two hand-overs between goroutines. go-redis doesn't obey a
+// cancellation while it waits, so the connection is closed under it.
 type express struct {
 	client *redis.Client
 	conn   *redis.Conn // nil if the next call is to take one
@@ -62,14 +63,14 @@ func (e *express) keep(conn net.Conn) (net.Conn, error) {
 		e.conns = slices.Delete(e.conns, 0, 1)
 	}
 	e.conns = append(e.conns, conn)
-	return conn, nil
+	return eagerly(conn), nil
 }
 
 // heldFor is for how long a connection is used again without a look whether the server has closed it.
 const heldFor = time.Second
 
 // Process implements processor. It keeps the connection as long as all goes well, so that there is
-// no pool to ask for it each time. Only the one who is storing alone calls it.
+// no pool to ask for it each time. Only the one who is storing calls it.
 func (e *express) Process(ctx context.Context, cmd redis.Cmder) error {
 	now := time.Now()
 	if e.conn != nil && now.Sub(e.used) > heldFor {

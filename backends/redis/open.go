@@ -101,6 +101,7 @@ func newBackend(client redis.UniversalClient, o *Options) (*Backend, error) {
 		b.routes = append(b.routes, [3]any{prefix, prefix + "never", b.channel})
 	}
 	b.appended = make([]atomic.Int64, b.shards)
+	b.tidy.most = maxAppended
 	b.writes = batch.New(maxBatchBytes, func(w *write) int { return w.size }, b.flush)
 	return b, nil
 }

@@ -7,15 +7,24 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
 	"github.com/sideman-go/sideman/tasks"
 )
 
+// SetMaxAppended changes how many records may be left to be indexed later, before any are.
+func (b *Backend) SetMaxAppended(n int64) { b.tidy.most = n }
+
 // Verify returns everything in which the indexes and counters don't agree with the records.
-// It is for tests in which nobody else writes.
+// It is for tests in which nobody else writes, and waits for what this backend does by itself.
 func (b *Backend) Verify(ctx context.Context) error {
+	for b.tidy.busy.Load() {
+		if err := sleep(ctx, b.done, time.Millisecond); err != nil {
+			return err
+		}
+	}
 	var faults []error
 	for shard := range b.shards {
 		faults = append(faults, b.verifyShard(ctx, shard))

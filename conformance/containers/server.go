@@ -134,6 +134,27 @@ func (s *Server) URL() string { return s.url }
 // Direct leads to the server past the proxy.
 func (s *Server) Direct() string { return s.direct }
 
+// Near leads to the server at its container's own address, where this machine reaches that, and is
+// like Direct elsewhere. A published port is served by a process of Docker's that copies every byte,
+// which measurements are better off without. The address may change when the server restarts.
+func (s *Server) Near(ctx context.Context) string {
+	if !s.Owned() {
+		return s.direct
+	}
+	host, err := s.box.c.ContainerIP(ctx)
+	if err != nil || host == "" {
+		return s.direct
+	}
+	port, _, _ := strings.Cut(s.kind.spec().port, "/")
+	addr := net.JoinHostPort(host, port)
+	conn, err := (&net.Dialer{Timeout: time.Second}).DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return s.direct
+	}
+	_ = conn.Close()
+	return s.kind.url(addr)
+}
+
 // Owned reports whether the server is in a container of this process's own, so that
 // Restart and Kill can be called.
 func (s *Server) Owned() bool { return s.box != nil }

@@ -24,9 +24,23 @@ if #ARGV == 4 and call('EXISTS', P .. 't:' .. ARGV[2], P .. 'idle') == 0 then
   return { now, 0 }
 end
 
-local keys = { P .. 'idle' }
-for i = 2, #ARGV, 3 do keys[#keys + 1] = P .. 't:' .. ARGV[i] end
+local keys, ids, all, seen, once = { P .. 'idle' }, {}, { P .. 'in' }, {}, true
+for i = 2, #ARGV, 3 do
+  local id, n = ARGV[i], #ids + 1
+  ids[n], keys[n + 1] = id, P .. 't:' .. id
+  all[2 * n], all[2 * n + 1] = id, ARGV[i + 1] .. now .. ARGV[i + 2]
+  once = once and not seen[id]
+  seen[id] = true
+end
 local none = call('EXISTS', unpack(keys)) == 0
+if none and once then
+  local free = true
+  for _, v in ipairs(call('HMGET', P .. 'in', unpack(ids))) do free = free and not v end
+  if free then
+    call('HSET', unpack(all))
+    return now
+  end
+end
 
 local answer, queues = { now }, {}
 for i = 2, #ARGV, 3 do

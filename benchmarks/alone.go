@@ -40,7 +40,7 @@ func shareSides(p *pair) []side {
 	}{
 		{"drain", drainOf(tuned, func(s sizes) int { return s.own })},
 		{"enqueue, 16 goroutines", enqueueBy(16)},
-		{"enqueue, batches of 5000", enqueueBatches},
+		{"enqueue, batches of 5000", enqueueBatches(1)},
 	} {
 		raw := "backend alone: " + s.name
 		sides = append(sides,

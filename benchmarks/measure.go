@@ -108,11 +108,25 @@ func enqueueWhile(ctx context.Context, c contender, goroutines int, more func(be
 	return stored.Load(), nil
 }
 
-func enqueueBatches(ctx context.Context, c contender, s sizes) (measured, error) {
-	n := s.batches * batchSize
-	from := time.Now()
-	err := fill(ctx, c, n)
-	return measured{value: float64(n) / time.Since(from).Seconds()}, err
+// enqueueBatches has so many callers store batches, one after the other each.
+func enqueueBatches(callers int) runner {
+	return func(ctx context.Context, c contender, s sizes) (measured, error) {
+		n := s.batches * batchSize
+		var left atomic.Int64
+		left.Store(int64(s.batches))
+		errs := make([]error, callers)
+		var wg sync.WaitGroup
+		from := time.Now()
+		for i := range callers {
+			wg.Go(func() {
+				for errs[i] == nil && left.Add(-1) >= 0 {
+					errs[i] = fill(ctx, c, batchSize)
+				}
+			})
+		}
+		wg.Wait()
+		return measured{value: float64(n) / time.Since(from).Seconds()}, errors.Join(errs...)
+	}
 }
 
 // spread reports the median, and the 99th percentile and the most beside it, in milliseconds.

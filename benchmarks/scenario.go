@@ -130,7 +130,7 @@ func scenarios() []scenario {
 		},
 		perSecond("enqueue, 1 goroutine", enqueueBy(1), 2, 1, 1),
 		perSecond("enqueue, 16 goroutines", enqueueBy(16), 5, 2, 5),
-		perSecond("enqueue, batches of 5000", enqueueBatches, 1, 2, 0),
+		perSecond("enqueue, batches of 5000", enqueueBatches(2), 1, 2, 0),
 		{name: "pickup at defaults", unit: "ms", low: true, run: pickup, goals: map[string]goal{
 			onPostgres: {most: 2, most99: 10}, onRedis: {most: 1, most99: 5}, onFile: {most: 5},
 		}},

@@ -78,7 +78,7 @@ func (e *eager) Read(p []byte) (int, error) {
 				return 0, io.EOF
 			}
 			if !errors.Is(e.err, syscall.EAGAIN) && !errors.Is(e.err, syscall.EINTR) {
-				break // it says so again
+				break // the connection has failed, and reading again fails, too
 			}
 			if time.Since(from) > eagerFor {
 				e.misses++

@@ -66,22 +66,22 @@ func openPair(ctx context.Context, on, dir string, size sizes) (*pair, error) {
 		if err != nil {
 			return nil, err
 		}
-		direct := s.Near(ctx)
-		if err := persist(ctx, direct); err != nil {
+		at := s.Near(ctx)
+		if err := persist(ctx, at); err != nil {
 			return nil, errors.Join(err, s.Close())
 		}
-		about, err := aboutRedis(ctx, direct)
-		about += reachedBy(s, direct)
-		at := func(url string) *sideman {
+		about, err := aboutRedis(ctx, at)
+		about += reachedBy(s, at)
+		in := func(url string) *sideman {
 			return newSideman(place{
 				backend: on, url: url, tuned: worker.Options{Concurrency: 100}, // 1,000 were slower
 				empty: func(ctx context.Context) error { return flush(ctx, url) },
 			})
 		}
-		ours := at(direct)
+		ours := in(at)
 		return &pair{
-			on: on, ours: ours, peer: &asynqQueue{url: direct},
-			raw: &rawSideman{sideman: ours}, full: &filled{sideman: at(strings.TrimSuffix(direct, "/0") + "/1"), fill: finishMany, n: size.finished},
+			on: on, ours: ours, peer: &asynqQueue{url: at},
+			raw: &rawSideman{sideman: ours}, full: &filled{sideman: in(strings.TrimSuffix(at, "/0") + "/1"), fill: finishMany, n: size.finished},
 			cpu: cpuOf(s), about: about, stop: s.Close,
 		}, err
 	}

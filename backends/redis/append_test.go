@@ -6,7 +6,6 @@ import (
 	"runtime"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -168,22 +167,11 @@ func TestAppendedMany(t *testing.T) {
 // appendMany enqueues so many records, each a call of its own.
 func appendMany(t *testing.T, b *redis.Backend, n int) {
 	t.Helper()
-	var all sync.WaitGroup
-	faults := make(chan error, n)
-	all.Add(n)
-	for range n {
-		b.AEnqueue(t.Context(), []*tasks.Record{rec()}, func(err error) {
-			faults <- err
-			all.Done()
-		})
+	recs := make([]*tasks.Record, n)
+	for i := range recs {
+		recs[i] = rec()
 	}
-	all.Wait()
-	close(faults)
-	for err := range faults {
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
+	enqueueEach(t, b, recs...)
 }
 
 // Nobody works: what waits to be indexed doesn't grow for ever, also while it comes without a pause.
@@ -258,20 +246,6 @@ func TestAppendedTwice(t *testing.T) {
 func TestAppendedTwiceTogether(t *testing.T) {
 	b := open(t)
 	const many = 200
-	together := func(recs []*tasks.Record) {
-		t.Helper()
-		var all sync.WaitGroup
-		all.Add(len(recs))
-		for _, r := range recs {
-			b.AEnqueue(t.Context(), []*tasks.Record{r}, func(err error) {
-				if err != nil {
-					t.Error(err)
-				}
-				all.Done()
-			})
-		}
-		all.Wait()
-	}
 	twin := func(r *tasks.Record) *tasks.Record {
 		other := *r
 		other.Args = []byte(`"other"`)
@@ -284,15 +258,15 @@ func TestAppendedTwiceTogether(t *testing.T) {
 		before = append(before, early)
 		again = append(again, twin(early), rec())
 	}
-	together(recs)
+	enqueueEach(t, b, recs...)
 	for i := 0; i < len(recs); i += 2 {
 		r, twin := recs[i], recs[i+1]
 		if r.Duplicate == twin.Duplicate || string(r.Args) != string(twin.Args) || string(get(t, b, r.ID).Args) != string(r.Args) {
 			t.Errorf("record %s came back as %s (duplicate %v) and %s (duplicate %v)", r.ID, r.Args, r.Duplicate, twin.Args, twin.Duplicate)
 		}
 	}
-	together(before)
-	together(again)
+	enqueueEach(t, b, before...)
+	enqueueEach(t, b, again...)
 	for i := 0; i < len(again); i += 2 {
 		twin, other, stored := again[i], again[i+1], before[i/2]
 		if !twin.Duplicate || other.Duplicate || string(twin.Args) != string(stored.Args) {

@@ -92,6 +92,20 @@ func enqueue(tb testing.TB, b *redis.Backend, recs ...*tasks.Record) {
 	}
 }
 
+// enqueueEach enqueues each by a call of its own, all at once.
+func enqueueEach(tb testing.TB, b *redis.Backend, recs ...*tasks.Record) {
+	tb.Helper()
+	faults := make(chan error, len(recs))
+	for _, r := range recs {
+		b.AEnqueue(tb.Context(), []*tasks.Record{r}, func(err error) { faults <- err })
+	}
+	for range recs {
+		if err := <-faults; err != nil {
+			tb.Fatal(err)
+		}
+	}
+}
+
 func get(tb testing.TB, b *redis.Backend, id string) *tasks.Record {
 	tb.Helper()
 	r, err := b.GetResult(tb.Context(), id)

@@ -3,7 +3,6 @@ package redis_test
 import (
 	"fmt"
 	"slices"
-	"sync"
 	"testing"
 	"time"
 
@@ -64,17 +63,7 @@ func fillHay(t *testing.T, b *redis.Backend, shards, n, rare int) (recs []*tasks
 		return recs
 	}
 	// A batch can't be in several shards.
-	var stored sync.WaitGroup
-	stored.Add(n)
-	for _, r := range all {
-		b.AEnqueue(t.Context(), []*tasks.Record{r}, func(err error) {
-			if err != nil {
-				t.Error(err)
-			}
-			stored.Done()
-		})
-	}
-	stored.Wait()
+	enqueueEach(t, b, all...)
 	return recs
 }
 

@@ -288,8 +288,8 @@ func runReloading(ctx context.Context, w *worker.Worker, log *slog.Logger) (agai
 	go func() {
 		yes := program.wait(watching)
 		if yes {
+			w.Stop() // first, so that nothing begins after the message
 			log.Info("The program was rebuilt, starting it again when the running tasks have ended")
-			w.Stop()
 		}
 		rebuilt <- yes
 	}()

@@ -39,6 +39,30 @@ func TestGracefulStop(t *testing.T) {
 	})
 }
 
+// What waits for the slot of a handler that returns right after Stop isn't started.
+func TestNothingStartsAfterStop(t *testing.T) {
+	bubble(t, func(t *testing.T, e *env) {
+		var w *worker.Worker
+		stopped := false
+		task := tasks.Define(e.app, "t", func(context.Context, int) (int, error) {
+			if stopped {
+				t.Error("a handler was started after Stop")
+			}
+			if time.Sleep(time.Millisecond); w.Stats().Buffered > 0 {
+				stopped = true
+				w.Stop()
+			}
+			return 0, nil
+		})
+		for range 500 {
+			enqueue(t, task, 0)
+		}
+		w = worker.New(e.app, worker.Options{Concurrency: 1})
+		equal(t, "Run", w.Run(t.Context()), nil)
+		equal(t, "stopped with some buffered", stopped, true)
+	})
+}
+
 func TestEndOfContextIsAGracefulStop(t *testing.T) {
 	bubble(t, func(t *testing.T, e *env) {
 		var err error

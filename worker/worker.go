@@ -99,8 +99,16 @@ func New(app *tasks.App, options Options) *Worker {
 }
 
 // Stop asks the worker to end gracefully, as the end of Run's context does, and
-// returns at once. Running handlers have Options.Grace to finish.
-func (w *Worker) Stop() { w.stopOnce.Do(func() { close(w.stopping) }) }
+// returns at once: no handler is started any more. Running ones have Options.Grace to
+// finish.
+func (w *Worker) Stop() {
+	w.stopOnce.Do(func() {
+		w.mu.Lock()
+		w.halted = true
+		w.mu.Unlock()
+		close(w.stopping)
+	})
+}
 
 // Abort asks the worker to end now, and returns at once: the contexts of running
 // handlers end with cause tasks.ErrWorkerStopping.

@@ -31,7 +31,7 @@ type encoded struct {
 }
 
 func encode(r *tasks.Record) (encoded, error) {
-	b, err := appendHead(make([]byte, 0, sizeHead+len(r.Queue)+len(r.Task)+48+len(r.Alias)+len(r.Args)), r)
+	b, err := appendHead(make([]byte, 0, sizeHead+len(r.Queue)+len(r.Task)+80+len(r.Alias)+len(r.Args)), r)
 	if err != nil {
 		return encoded{}, err
 	}
@@ -41,33 +41,23 @@ func encode(r *tasks.Record) (encoded, error) {
 func (e encoded) head() string     { return e.text[:e.end] }
 func (e encoded) envelope() string { return e.text[e.end:] }
 
-// What is appended leaves out what is unset: the times behind that of the enqueue, and the token.
-// Before it is the length of what is left of the head, in sizeHeadLen digits.
-const (
-	sizeHeadLen = 4
-	headBehind  = headTimes + sizeTime
-	sizeLeftOut = headRetain - headBehind + sizeToken
-	// appendedRetain is where the times that are left out belong, and appendedQueue where the token does.
-	appendedRetain = sizeHeadLen + headBehind
-	appendedQueue  = appendedRetain + headToken - headRetain
-)
+// sizeHeadLen is how many digits the length of the head has, which is before what is appended.
+const sizeHeadLen = 4
 
 // around returns what comes before and behind the time of the enqueue in what is appended.
 func (e encoded) around() (before, behind string) {
-	b := make([]byte, 0, sizeHeadLen+headTimes)
-	b = append(appendDigits(b, e.end-sizeLeftOut, sizeHeadLen), e.text[:headTimes]...)
-	return string(b), e.text[headRetain:headToken] + e.text[headQueue:]
+	b := make([]byte, 0, sizeHeadLen+headEnqueued)
+	b = append(appendDigits(b, e.end, sizeHeadLen), e.text[:headEnqueued]...)
+	return string(b), e.text[headTail:]
 }
 
 // decodeAppended reads a record that append has stored.
 func decodeAppended(id, text string) (*stored, error) {
 	n, err := strconv.Atoi(text[:min(sizeHeadLen, len(text))])
-	if err != nil || n < headQueue-sizeLeftOut || sizeHeadLen+n > len(text) {
+	if err != nil || n < 0 || sizeHeadLen+n > len(text) {
 		return nil, fmt.Errorf("%w: record %q was cut before it was indexed", tasks.ErrDamaged, id)
 	}
-	head := text[sizeHeadLen:appendedRetain] + unset + unset + unset + unset + unset + unset +
-		text[appendedRetain:appendedQueue] + noToken + text[appendedQueue:sizeHeadLen+n]
-	return decode(id, map[string]string{"h": head, "e": text[sizeHeadLen+n:]})
+	return decode(id, map[string]string{"h": text[sizeHeadLen : sizeHeadLen+n], "e": text[sizeHeadLen+n:]})
 }
 
 // canAppend reports whether a record is due at once, whatever the server's time, and small.

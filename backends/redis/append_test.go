@@ -296,7 +296,7 @@ func TestAppendedLate(t *testing.T) {
 }
 
 func TestAppendedDamage(t *testing.T) {
-	for name, cut := range map[string]int{"nothing left": 0, "in the length": 2, "in the head": 80, "in what never changes": 105} {
+	for name, cut := range map[string]int{"nothing left": 0, "in the length": 2, "in the head": 40, "in what never changes": 75} {
 		t.Run(name, func(t *testing.T) {
 			b, c, in := appended(t)
 			bad, good := rec(), rec()

@@ -31,7 +31,6 @@ type Backend struct {
 
 	laidOut atomic.Bool
 	turn    atomic.Uint32 // the shard that the next claim starts with
-	notes   notes
 	writes  *batch.Queue[*write]
 	// appended is about how many records of each shard this backend has left to be indexed later.
 	appended []atomic.Int64

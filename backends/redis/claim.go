@@ -8,8 +8,6 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
-	"sync"
 	"time"
 
 	"github.com/sideman-go/sideman/tasks"
@@ -69,10 +67,7 @@ func (b *Backend) claim(ctx context.Context, req *tasks.ClaimRequest, nonce stri
 		for piece := 0; len(all) < req.Limit && piece < maxPieces; piece++ {
 			limit := min(req.Limit-len(all), maxClaim)
 			nonce := pieceOf(nonce, piece)
-			args := append([]any{
-				req.Worker, limit, formatDuration(req.Lease), nonce, max(req.Lease.Milliseconds(), 1),
-				b.notes.take(shard),
-			}, selection...)
+			args := append([]any{req.Worker, limit, formatDuration(req.Lease), nonce}, selection...)
 			reply, err := b.eval(ctx, &b.scripts.claim, shard, args...)
 			if err != nil {
 				if len(all) > 0 && !errors.Is(err, tasks.ErrUnknownOutcome) {
@@ -81,9 +76,6 @@ func (b *Backend) claim(ctx context.Context, req *tasks.ClaimRequest, nonce stri
 				return nil, err
 			}
 			got := list(reply)
-			if len(got) > 0 {
-				b.notes.add(shard, nonce)
-			}
 			for i := 0; i+1 < len(got); i += 2 {
 				c, err := b.claimed(ctx, shard, text(got[i]), nonce, pairs(got[i+1]))
 				if err != nil {
@@ -114,41 +106,6 @@ func (b *Backend) claimed(ctx context.Context, shard int, id, nonce string, fiel
 		Record: &s.rec,
 		Lease:  tasks.Lease{ID: id, Attempt: s.rec.Attempts(), Token: tokenOf(nonce, id), Deadline: s.till},
 	}, nil
-}
-
-// notes are those that claims have left on the server and that aren't needed any more. The
-// next claim takes them along; those it doesn't come to expire with their leases.
-type notes struct {
-	mu      sync.Mutex
-	byShard map[int][]string
-}
-
-// maxNotes is how many notes one claim takes along.
-const maxNotes = 20
-
-func (n *notes) add(shard int, nonce string) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if n.byShard == nil {
-		n.byShard = make(map[int][]string)
-	}
-	if len(n.byShard[shard]) < 50*maxNotes {
-		n.byShard[shard] = append(n.byShard[shard], nonce)
-	}
-}
-
-// take returns some notes, one after the other.
-func (n *notes) take(shard int) string {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	all := n.byShard[shard]
-	k := min(len(all), maxNotes)
-	if k == len(all) {
-		delete(n.byShard, shard)
-	} else {
-		n.byShard[shard] = all[k:]
-	}
-	return strings.Join(all[:k], "")
 }
 
 // unclaimLater gives back what a claim may have given out that nobody has heard of. Without

@@ -5,36 +5,39 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/sideman-go/sideman/tasks"
 )
 
-// A record is a hash. Its field h, the head, is text of fixed width, which scripts take
-// apart and put together again; lua/base.lua says what its times look like.
+// A record is a hash. Its field h, the head, is text, which scripts take apart and put together
+// again; lua/base.lua says what its times look like. It is written three times in a task's life
+// and mostly unset in part, so what is unset in it is short.
 //
-//	0       version, "1"
+//	0       version, "2"
 //	1       status: R, W (RUNNING), S, F, C
 //	2..5    level: 100 - priority
 //	5       1 if its cancellation is requested
-//	6..16   attempts
-//	16..35  max attempts
-//	35..161 seven times: enqueued, run after, expires, started, last attempt, finished, and
-//	        till: the deadline of a RUNNING record, when a final one is pruned
-//	161..179 how long it is kept once it is final
-//	179..211 the nonce of the claim that made a RUNNING record so
-//	211..214 the length of the queue's name; then that name, and the task's
+//	6       1 if it is RUNNING and its lease was renewed
+//	7..25   when it was enqueued
+//	25..29  the length of what follows:
+//	29..32  the length of the queue's name; then that name, and the task's
+//
+// Behind that come, each "." if it is unset: when it finished; till, the deadline of a RUNNING
+// record, or when a final one is pruned; run after; expires; started; last attempt, "=" if that is
+// the same; how long it is kept once it is final; and the nonce of the claim that made a RUNNING
+// record so. Then attempts, ",", max attempts, ";".
 //
 // The field e has what never changes and scripts don't look at: a version byte, then fields
 // of a tag byte, the length of the value as a uvarint, and the value. A tag below 64 that
 // isn't known is an error, because it may change what the record means; others are skipped.
 const (
-	headVersion  = '1'
-	headTimes    = 35
-	headRetain   = 161
-	headToken    = 179
-	headQueue    = 211
-	sizeHead     = 214
+	headVersion  = '2'
+	headEnqueued = 7
+	headTail     = headEnqueued + sizeTime
+	sizeTail     = 4
+	sizeHead     = headTail + sizeTail // and more
 	sizeTime     = 18
 	sizeToken    = 32
 	envVersion   = 1
@@ -50,12 +53,13 @@ const (
 	tagMetadata
 )
 
-// unset is a time or duration that isn't there, forever a duration without end, noToken the
-// token of a record that isn't RUNNING.
+// unset is a time or duration that isn't there, forever a duration without end. In heads noTime is
+// what stands for unset, and sameTime for the time before.
 const (
-	unset   = "                  "
-	forever = "-                 "
-	noToken = "                                "
+	unset    = "                  "
+	forever  = "-                 "
+	noTime   = '.'
+	sameTime = '='
 )
 
 func statusLetter(s tasks.Status) string {
@@ -157,16 +161,24 @@ func appendHead(b []byte, r *tasks.Record) ([]byte, error) {
 	}
 	b = append(b, headVersion, 'R')
 	b = appendDigits(b, tasks.MaxPriority-r.Priority, 3)
-	b = append(b, '0')
-	b = appendDigits(b, 0, 10)
-	b = appendDigits(b, max(r.MaxAttempts, 0), 19)
-	b = append(b, unset...)
-	b = append(append(b, runAfter...), expires...)
-	b = append(b, unset+unset+unset+unset...)
-	b = append(b, retain...)
-	b = append(b, noToken...)
+	b = append(append(b, "00"...), unset...)
+	b = appendDigits(b, 3+len(r.Queue)+len(r.Task), sizeTail)
 	b = appendDigits(b, len(r.Queue), 3)
-	return append(append(b, r.Queue...), r.Task...), nil
+	b = append(append(b, r.Queue...), r.Task...)
+	b = append(b, noTime, noTime)
+	b = appendShort(appendShort(b, runAfter), expires)
+	b = append(b, noTime, noTime)
+	b = appendShort(b, retain)
+	b = append(b, noTime, '0', ',')
+	return append(strconv.AppendInt(b, int64(max(r.MaxAttempts, 0)), 10), ';'), nil
+}
+
+// appendShort appends a time or duration as heads have it.
+func appendShort(b []byte, t string) []byte {
+	if t == unset {
+		return append(b, noTime)
+	}
+	return append(b, t...)
 }
 
 // fromNow is a time that the script counts from its own.
@@ -188,42 +200,86 @@ func appendDigits(b []byte, n, digits int) []byte {
 // decodeHead fills in what a head has, and returns the token and till.
 func decodeHead(h string, r *tasks.Record) (token string, till time.Time, err error) {
 	switch {
-	case len(h) < sizeHead:
-		return "", till, errors.New("its head is too short")
-	case h[0] != headVersion:
+	case len(h) > 0 && h[0] != headVersion:
 		return "", till, fmt.Errorf("its head is of version %q, and this program knows %q", h[0], headVersion)
+	case len(h) < sizeHead:
+		return "", till, errHead
 	}
-	number := func(s string) int {
-		n, e := strconv.Atoi(s)
-		if e != nil {
-			err = errors.New("its head has no number where one belongs")
-		}
-		return n
-	}
-	r.Status = statusOf(h[1])
-	if r.Status == "" {
+	if r.Status = statusOf(h[1]); r.Status == "" {
 		return "", till, fmt.Errorf("it has no known status: %q", h[1])
 	}
-	r.Priority = tasks.MaxPriority - number(h[2:5])
 	r.CancelRequested = h[5] == '1'
-	number(h[6:16])
-	r.MaxAttempts = number(h[16:35])
-	for i, t := range [...]*time.Time{&r.EnqueuedAt, &r.RunAfter, &r.ExpiresAt, &r.StartedAt, &r.LastAttemptedAt, &r.FinishedAt, &till} {
-		at := headTimes + i*sizeTime
-		var e error
-		if *t, e = parseTime(h[at : at+sizeTime]); e != nil {
-			err = e
-		}
+	level, err1 := strconv.Atoi(h[2:5])
+	r.Priority = tasks.MaxPriority - level
+	enqueued, err2 := parseTime(h[headEnqueued:headTail])
+	r.EnqueuedAt = enqueued
+	n, err3 := strconv.Atoi(h[headTail:sizeHead])
+	if err := errors.Join(err1, err2, err3); err != nil {
+		return "", till, errHead
 	}
-	n := number(h[headQueue:sizeHead])
-	if err == nil && (n < 0 || sizeHead+n > len(h)) {
-		err = errors.New("its head is too short")
+	if n < 3 || sizeHead+n > len(h) {
+		return "", till, errHead
 	}
-	if err != nil {
-		return "", till, err
+	tail := h[sizeHead : sizeHead+n]
+	q, err := strconv.Atoi(tail[:3])
+	if err != nil || q < 0 || 3+q > n {
+		return "", till, errHead
 	}
-	r.Queue, r.Task = h[sizeHead:sizeHead+n], h[sizeHead+n:]
-	return h[headToken : headToken+sizeToken], till, nil
+	r.Queue, r.Task = tail[3:3+q], tail[3+q:]
+	rest := heading{s: h[sizeHead+n:]}
+	r.FinishedAt, till = rest.time(), rest.time()
+	r.RunAfter, r.ExpiresAt = rest.time(), rest.time()
+	r.StartedAt = rest.time()
+	if r.LastAttemptedAt = r.StartedAt; !rest.same() {
+		r.LastAttemptedAt = rest.time()
+	}
+	rest.take(sizeTime) // how long it is kept is in what never changes, too
+	token = rest.take(sizeToken)
+	attempts, most, found := strings.Cut(strings.TrimSuffix(rest.s, ";"), ",")
+	_, err1 = strconv.Atoi(attempts)
+	r.MaxAttempts, err2 = strconv.Atoi(most)
+	if !found || rest.short || !strings.HasSuffix(rest.s, ";") || err1 != nil || err2 != nil {
+		return "", till, errHead
+	}
+	return token, till, nil
+}
+
+var errHead = errors.New("its head is cut or has no number where one belongs")
+
+// heading is the part of a head in which what is unset is short.
+type heading struct {
+	s     string
+	short bool // it ends too early, or a time is none
+}
+
+// take returns so many bytes, or nothing if they are unset.
+func (h *heading) take(size int) string {
+	switch {
+	case h.s != "" && h.s[0] == noTime:
+		h.s = h.s[1:]
+		return ""
+	case len(h.s) < size:
+		h.s, h.short = "", true
+		return ""
+	}
+	v := h.s[:size]
+	h.s = h.s[size:]
+	return v
+}
+
+func (h *heading) time() time.Time {
+	t, err := parseTime(h.take(sizeTime))
+	h.short = h.short || err != nil
+	return t
+}
+
+// same reports whether a time is that before, and takes it.
+func (h *heading) same() bool {
+	if h.s == "" || h.s[0] != sameTime {
+		return false
+	}
+	h.s = h.s[1:]
+	return true
 }
 
 func appendField(b []byte, tag byte, value string) []byte {

@@ -3,6 +3,7 @@ package redis_test
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -207,7 +208,16 @@ func TestListWithDamagedIndexes(t *testing.T) {
 	}
 	c.HSet(ctx, prefix+"damaged", rare[1].ID, "of a newer version")
 	c.HSet(ctx, prefix+"t:"+rare[2].ID, "h", "9 from the future")
-	c.ZAdd(ctx, prefix+"final", member("000000000000000000"+rare[3].ID), member("000000000000000000gone"))
+	row := func(ids ...string) (row string) {
+		for _, id := range ids {
+			row += fmt.Sprintf("%03d%s", len(id), id)
+		}
+		return row
+	}
+	zeros := strings.Repeat("0", 36)
+	c.ZAdd(ctx, prefix+"final", member(zeros+row(rare[3].ID, "gone")), member(zeros+"-99"), member(zeros+row("cut")[:5]), member("x"))
+	c.Set(ctx, prefix+"claim:a", row(rare[3].ID, rare[0].ID), 0)
+	c.ZAdd(ctx, prefix+"claims", member(zeros[:18]+"a"), member(zeros[:18]+"b"))
 	c.ZAdd(ctx, prefix+"leases", member("253402300799000000"+rare[3].ID), member("253402300799000000"+rare[0].ID))
 	for _, newest := range []bool{false, true} {
 		want := recIDs([]*tasks.Record{rare[0], rare[1], rare[3]})

@@ -203,13 +203,13 @@ func (b *Backend) layOut(ctx context.Context) error {
 }
 
 // layoutVersion is the version of the keys and of the head.
-const layoutVersion = 3
+const layoutVersion = 4
 
 func (b *Backend) checkLayout(fields []string) error {
 	switch {
 	case len(fields) != 2:
 		return fmt.Errorf("%w: the layout of namespace %q", tasks.ErrDamaged, b.namespace)
-	case fields[0] == "1", fields[0] == "2":
+	case fields[0] == "1", fields[0] == "2", fields[0] == "3":
 		return fmt.Errorf("%w: namespace %q has layout %s, of before the first release, and this program knows %d: "+
 			"have its tasks run by the version that stored them, or use another namespace",
 			tasks.ErrUnavailable, b.namespace, fields[0], layoutVersion)

@@ -39,6 +39,7 @@ func (b *Backend) verifyShard(ctx context.Context, shard int) error {
 	want := make(map[string][]string)
 	counts := make(map[string]int)
 	entry := func(index, member string) { want[index] = append(want[index], member) }
+	held := make(map[string][]string) // by deadlines and nonces of claims
 	damaged, err := b.client.HGetAll(ctx, prefix+"damaged").Result()
 	if err != nil {
 		return err
@@ -73,8 +74,8 @@ func (b *Backend) verifyShard(ctx context.Context, shard int) error {
 		if len(r.Errors) > 0 {
 			entry("erred", id)
 		}
-		if h := fields["h"]; h[6:16] != fmt.Sprintf("%010d", r.Attempts()) {
-			add("record %q: %s attempts and %d workers", id, h[6:16], r.Attempts())
+		if h := fields["h"]; !strings.HasSuffix(h, fmt.Sprintf("%d,%d;", r.Attempts(), r.MaxAttempts)) {
+			add("record %q: head %q and %d workers", id, h, r.Attempts())
 		}
 		switch r.Status {
 		case tasks.Ready:
@@ -83,9 +84,14 @@ func (b *Backend) verifyShard(ctx context.Context, shard int) error {
 				entry("expiry", expires+id)
 			}
 		case tasks.Running:
-			entry("leases", till+id)
+			if fields["h"][headEnqueued-1] == '1' {
+				entry("leases", till+id)
+			} else {
+				held[till+s.token] = append(held[till+s.token], id)
+			}
 		default:
-			entry("final", till+id)
+			finished, _ := formatTime(r.FinishedAt)
+			entry("final", till+finished+id)
 			if r.Status != tasks.Successful {
 				entry(strings.ToLower(string(r.Status)), id)
 			}
@@ -99,10 +105,16 @@ func (b *Backend) verifyShard(ctx context.Context, shard int) error {
 		if err != nil {
 			return err
 		}
+		if index == "final" {
+			have = rowsApart(have, 36)
+		}
 		slices.Sort(members)
 		if !slices.Equal(have, members) && len(have)+len(members) > 0 && len(damaged) == 0 {
 			add("%s has %q and should have %q", index, have, members)
 		}
+	}
+	if len(damaged) == 0 {
+		faults = append(faults, b.verifyClaims(ctx, prefix, held, keys))
 	}
 	have, err := b.client.HGetAll(ctx, prefix+"counts").Result()
 	if err != nil {
@@ -116,6 +128,69 @@ func (b *Backend) verifyShard(ctx context.Context, shard int) error {
 	}
 	if len(have) > 0 && len(damaged) == 0 {
 		add("counts without records: %q", have)
+	}
+	return errors.Join(faults...)
+}
+
+// rowsApart returns what members that have several ids behind some bytes would be if each had one.
+func rowsApart(members []string, behind int) (all []string) {
+	for _, m := range members {
+		for rest := m[min(behind, len(m)):]; rest != ""; {
+			n, err := strconv.Atoi(rest[:min(3, len(rest))])
+			if err != nil || n < 1 || 3+n > len(rest) {
+				all = append(all, "no row: "+m)
+				break
+			}
+			all = append(all, m[:behind]+rest[3:3+n])
+			rest = rest[3+n:]
+		}
+	}
+	slices.Sort(all)
+	return all
+}
+
+// verifyClaims looks at what is noted of claims of which records are RUNNING, each with its ids.
+func (b *Backend) verifyClaims(ctx context.Context, prefix string, held map[string][]string, keys []string) error {
+	have, err := b.client.ZRangeByLex(ctx, prefix+"claims", &redis.ZRangeBy{Min: "-", Max: "+"}).Result()
+	if err != nil {
+		return err
+	}
+	left, err := b.client.HGetAll(ctx, prefix+"left").Result()
+	if err != nil {
+		return err
+	}
+	var faults []error
+	add := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
+	for _, claim := range have {
+		nonce := claim[sizeTime:]
+		row, err := b.client.Get(ctx, prefix+"claim:"+nonce).Result()
+		if err != nil {
+			return err
+		}
+		n := left[nonce]
+		if n == "" {
+			n = "1"
+		}
+		if n != strconv.Itoa(len(held[claim])) {
+			add("claim %q has %s left and should have %d", claim, n, len(held[claim]))
+		}
+		ids := rowsApart([]string{row}, 0)
+		for _, id := range held[claim] {
+			if !slices.Contains(ids, id) {
+				add("claim %q doesn't have %q", claim, id)
+			}
+		}
+		keys = slices.DeleteFunc(keys, func(k string) bool { return k == prefix+"claim:"+nonce })
+		delete(held, claim)
+		delete(left, nonce)
+	}
+	if len(held)+len(left) > 0 {
+		add("no claims for %q, left over %q", held, left)
+	}
+	for _, k := range keys {
+		if strings.HasPrefix(k, prefix+"claim:") && b.client.StrLen(ctx, k).Val() > 0 {
+			add("%s is left over", k)
+		}
 	}
 	return errors.Join(faults...)
 }

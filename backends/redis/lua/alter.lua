@@ -27,7 +27,7 @@ local function change(id, r)
     publish('c' .. fmt('%03d', #id) .. id .. reason)
   elseif kind == 'retry' and (r.status == 'F' or r.status == 'C') then
     displace(id, r)
-    if r.attempts + 1 > tonumber(r.max) then r.max = fmt('%019d', r.attempts + 1) end
+    if r.attempts + 1 > tonumber(r.max) then r.max = fmt('%d', r.attempts + 1) end
     call('HDEL', key(id), 'cr')
     r.cancel, r.finished = '0', NONE
     if past(r.expires) then r.expires = NONE end

@@ -4,9 +4,8 @@
 --
 -- KEYS as in base.lua, which this script goes without: making its functions takes as long again.
 -- ARGV[1]  the channel for wake-ups
--- ARGV[2…] for each record: id; the length of what is stored of its head, in 4 digits, and the head
---          up to the time of the enqueue; how long it is kept, the head from the queue on, and
---          what never changes. The other times and the token, which are unset, are left out.
+-- ARGV[2…] for each record: id; the length of its head, in 4 digits, and the head up to the time of
+--          the enqueue; the head behind that, and what never changes
 -- Returns  the time of the enqueue. If some ids are there, a list: that time, and the places of
 --          those records, from 0, which aren't stored.
 --
@@ -46,7 +45,7 @@ local answer, queues = { now }, {}
 for i = 2, #ARGV, 3 do
   local id, rest = ARGV[i], ARGV[i + 2]
   if (none or call('EXISTS', P .. 't:' .. id) == 0) and call('HSETNX', P .. 'in', id, ARGV[i + 1] .. now .. rest) == 1 then
-    queues[sub(rest, 22, 21 + sub(rest, 19, 21))] = true
+    queues[sub(rest, 8, 7 + sub(rest, 5, 7))] = true
   else
     answer[#answer + 1] = (i - 2) / 3
   end

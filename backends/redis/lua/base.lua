@@ -14,13 +14,17 @@
 --   t:<id>        HASH  a record: h its head, e what never changes (opaque here), w its
 --                       workers, xc and x1… its errors, v its value, cr its cancel reason
 --   in            HASH  id -> a record that append has stored and that is in no index or counter
---                       yet: in 4 digits the length of its head, that without its unset times
---                       and token, and what never changes
+--                       yet: in 4 digits the length of its head, that, and what never changes
 --   ids           ZSET  every other id
 --   ready:<queue> ZSET  level, due, id of every READY record, due or not
 --   expiry        ZSET  expires, id of READY records that haven't started and can expire
---   leases        ZSET  deadline, id of every RUNNING record
---   final         ZSET  prune at, id of every final record
+--   claims        ZSET  deadline, nonce of every claim of which records are RUNNING with the leases
+--                       that it gave them
+--   claim:<nonce> STRING  the ids that it gave out, also of those that have ended since; empty
+--                       where such a claim is forbidden
+--   left          HASH  nonce -> how many of them are still so; one if it isn't there
+--   leases        ZSET  deadline, id of every RUNNING record whose lease was renewed
+--   final         ZSET  prune at, finished, ids of final records: each of them is in one entry
 --   failed        ZSET  id of every FAILED record
 --   cancelled     ZSET  id of every CANCELLED record
 --   erred         ZSET  id of every record with errors, whatever its status
@@ -31,13 +35,13 @@
 --   workers       HASH  worker -> time of the heartbeat, heartbeat
 --   idle          HASH  queues (and * for all) that somebody waits for
 --   watched       HASH  ids whose end somebody waits for
---   claim:<nonce> STRING  what a claim gave out, in case its reply is lost
 -- The scores of every ZSET are 0, so that members sort as bytes: exactly, and in one order
 -- with their ids.
 --
 -- A time is 18 digits: microseconds since 1970 padded with zeros, "-" and 17 digits before
 -- 1970, or 18 spaces if unset. A duration is the same; "-" and spaces means for ever. Digits
--- are never turned into one number, which would lose the last ones of far times.
+-- are never turned into one number, which would lose the last ones of far times. Ids in a row
+-- have their lengths before them, in 3 digits.
 --
 -- Scripts aren't rolled back. So they read and check before they write, and the server's own
 -- refusals (OOM, MISCONF, READONLY, NOREPLICAS) come at the first write or not at all. OOM

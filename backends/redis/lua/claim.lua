@@ -5,31 +5,28 @@
 -- ARGV[6]  how many at most
 -- ARGV[7]  lease, a duration
 -- ARGV[8]  nonce: random, of this script, 32 bytes; it is the token that is stored
--- ARGV[9]  lease in milliseconds
--- ARGV[10] nonces of claims whose replies have come, one after the other: their notes can go
--- ARGV[11] '1': all queues but those that follow; '0': those that follow
--- ARGV[12…] queues
+-- ARGV[9]  '1': all queues but those that follow; '0': those that follow
+-- ARGV[10…] queues
 -- Returns  for each record its id, and the record as HGETALL gives it, one after the other.
 --
--- Not idempotent, and so never sent again. What was given out is noted for as long as the
--- leases last: if the reply is lost, unclaim gives it back, or forbids a claim that the
--- server hasn't come to yet.
+-- Not idempotent, and so never sent again. What was given out is noted, in one place for all, until
+-- the last of it has ended: so sweep finds it when the leases are over; and if the reply is lost,
+-- unclaim gives it back, or forbids a claim that the server hasn't come to yet.
 local worker, limit, lease, nonce = ARGV[5], tonumber(ARGV[6]), ARGV[7], ARGV[8]
 local note = P .. 'claim:' .. nonce
 if call('EXISTS', note) == 1 then return {} end
 
 if admit_some() then return AGAIN end
-for i = 1, #ARGV[10], 32 do call('DEL', P .. 'claim:' .. sub(ARGV[10], i, i + 31)) end
 
-local names, all = {}, ARGV[11] == '1'
+local names, all = {}, ARGV[9] == '1'
 if all then
   local excluded = {}
-  for i = 12, #ARGV do excluded[ARGV[i]] = true end
+  for i = 10, #ARGV do excluded[ARGV[i]] = true end
   for _, q in ipairs(call('SMEMBERS', P .. 'queues')) do
     if not excluded[q] then names[#names + 1] = q end
   end
 else
-  for i = 12, #ARGV do names[#names + 1] = ARGV[i] end
+  for i = 10, #ARGV do names[#names + 1] = ARGV[i] end
 end
 local paused = {}
 for _, q in ipairs(call('SMEMBERS', P .. 'paused')) do paused[q] = true end
@@ -92,7 +89,6 @@ end)
 
 local claimed, notes, skipped = {}, {}, 0
 local by = worker .. fmt('%06d', #worker)
-local leases = table_of(joining, 'leases')
 while #streams > 0 and #notes < limit and skipped < 1000 do
   local n = 1
   for i = 2, #streams do
@@ -116,10 +112,9 @@ while #streams > 0 and #notes < limit and skipped < 1000 do
     end
     fields[h], fields[w] = k.front .. enqueued .. k.rest, fields[w] .. by
     call('HSET', key(id), 'h', fields[h], 'w', fields[w])
-    enter(leases, till .. id)
     claimed[#claimed + 1] = id
     claimed[#claimed + 1] = fields
-    notes[#notes + 1] = fmt('%03d', #id) .. id
+    notes[#notes + 1] = noted(id)
   elseif k.expired then
     local r = parse(fields[h])
     displace(id, r)
@@ -128,12 +123,16 @@ while #streams > 0 and #notes < limit and skipped < 1000 do
     skipped = skipped + 1
   else
     call('ZREM', s.key, s.member)
-    if k.unreadable and #fields > 0 then call('HSET', P .. 'damaged', id, 'its head is of another version, or cut') end
+    if k.unreadable and #fields > 0 then note_damaged(id) end
     skipped = skipped + 1
   end
   if not advance(s) then table.remove(streams, n) end
 end
-if #notes > 0 then call('SET', note, table.concat(notes), 'PX', ARGV[9]) end
+if #notes > 0 then
+  call('SET', note, table.concat(notes))
+  call('ZADD', P .. 'claims', '0', till .. nonce)
+  if #notes > 1 then call('HSET', P .. 'left', nonce, fmt('%d', #notes)) end
+end
 for _, q in ipairs(empty) do call('SREM', P .. 'queues', q) end
 done()
 return claimed

@@ -37,12 +37,16 @@ local entries, whole, start, expires -- for the records of one head
 local expiry = {}
 
 local function begin(h)
-  local after = from_now(sub(h, 54, 71))
-  local due = NOW
-  expires = from_now(sub(h, 72, 89))
-  if not early(after) and after > NOW then due = after end
-  whole, start = sub(h, 1, 35) .. NOW .. after .. expires .. sub(h, 90), sub(h, 3, 5) .. due
-  entries = table_of(coming, sub(h, 212))
+  local n = tonumber(sub(h, 26, 29))
+  local at, due, after = 32 + n, NOW, '.'
+  if byte(h, at) ~= 46 then
+    after, at = from_now(sub(h, at, at + 17)), at + 17
+    if not early(after) and after > NOW then due = after end
+  end
+  at, expires = at + 1, '.'
+  if byte(h, at) ~= 46 then expires, at = from_now(sub(h, at, at + 17)), at + 17 end
+  whole, start = sub(h, 1, 7) .. NOW .. sub(h, 26, 31 + n) .. after .. expires .. sub(h, at + 1), sub(h, 3, 5) .. due
+  entries = table_of(coming, sub(h, 30, 29 + n))
 end
 
 for i = 2, #ARGV, 3 do
@@ -52,11 +56,11 @@ for i = 2, #ARGV, 3 do
   if none or call('EXISTS', k) == 0 then
     call('HSET', k, 'h', whole, 'e', e)
     enter(entries, start .. id)
-    if expires ~= NONE then enter(expiry, expires .. id) end
+    if expires ~= '.' then enter(expiry, expires .. id) end
   else
     local known = call('HGET', k, 'e') == e and call('HGET', k, 'h')
     answers[#answers + 1] = (i - 2) / 3
-    answers[#answers + 1] = known and byte(known) == 49 and sub(known, 36, 53) or call('HGETALL', k)
+    answers[#answers + 1] = known and byte(known) == 50 and sub(known, 8, 25) or call('HGETALL', k)
   end
 end
 entered()

@@ -42,15 +42,35 @@ local function index(name, at)
   indexes[#indexes + 1] = { P .. name, at }
 end
 
-if wanted('W') then index('leases', 19) end
+-- rows adds the ids of an index whose entries stand for several records, and stops when there are
+-- too many.
+local ids = {}
+local function rows(name, row)
+  local from = '-'
+  while n <= few do
+    local members = call('ZRANGEBYLEX', P .. name, from, '+', 'LIMIT', 0, 20)
+    if #members == 0 then return end
+    for _, m in ipairs(members) do
+      for _, id in ipairs(row(m)) do
+        n = n + 1
+        ids[#ids + 1] = id
+      end
+    end
+    from = '(' .. members[#members]
+  end
+end
+
+if wanted('W') then
+  index('leases', 19)
+  rows('claims', function(m) return ids_of(call('GET', P .. 'claim:' .. sub(m, 19)) or '', 1) end)
+end
 if wanted('S') then
-  index('final', 19)
+  rows('final', function(m) return ids_of(m, 37) end)
 else
   for letter, name in pairs(IDS) do
     if wanted(letter) then index(name, 1) end
   end
 end
-local ids = {}
 if wanted('R') then
   -- What couldn't be decoded when it was claimed is READY and in no index. A program that
   -- is newer than the one that claimed may well decode it.
@@ -64,7 +84,7 @@ if wanted('R') then
   end
   for q in pairs(ready) do index('ready:' .. q, 22) end
   if n > few then return { 0 } end
-  ids = call('HKEYS', P .. 'damaged')
+  for _, id in ipairs(call('HKEYS', P .. 'damaged')) do ids[#ids + 1] = id end
 end
 if n > few then return { 0 } end
 for _, from in ipairs(indexes) do

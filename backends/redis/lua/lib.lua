@@ -24,20 +24,39 @@ local function from_now(d)
 end
 
 -- parse reads a head, or returns nil if this version doesn't understand it.
+local TOKENLESS = '                                '
 local function parse(h)
-  if not h or #h < 214 or byte(h) ~= 49 then return nil end
-  local q = 214 + (tonumber(sub(h, 212, 214)) or 1e9)
-  local attempts = tonumber(sub(h, 7, 16))
-  if #h < q or not attempts or not string.find('RWSFC', sub(h, 2, 2), 1, true) then return nil end
-  return {
-    status = sub(h, 2, 2), level = sub(h, 3, 5), cancel = sub(h, 6, 6),
-    attempts = attempts, max = sub(h, 17, 35),
-    enqueued = sub(h, 36, 53), run_after = sub(h, 54, 71), expires = sub(h, 72, 89),
-    started = sub(h, 90, 107), attempted = sub(h, 108, 125), finished = sub(h, 126, 143),
-    till = sub(h, 144, 161), retain = sub(h, 162, 179), token = sub(h, 180, 211),
-    queue = sub(h, 215, q), tail = sub(h, 212), -- the tail has the task too
+  if not h or byte(h) ~= 50 or not string.find('RWSFC', sub(h, 2, 2), 1, true) then return nil end
+  local at = 30 + (tonumber(sub(h, 26, 29)) or 1e9)
+  local tail = sub(h, 30, at - 1) -- it has the queue and the task
+  local queue = tonumber(sub(tail, 1, 3))
+  if #h < at or not queue or #tail < 3 + queue then return nil end
+  local function take(unset)
+    if byte(h, at) == 46 then
+      at = at + 1
+      return unset
+    end
+    at = at + #unset
+    return sub(h, at - #unset, at - 1)
+  end
+  local r = {
+    status = sub(h, 2, 2), level = sub(h, 3, 5), cancel = sub(h, 6, 6), own = sub(h, 7, 7),
+    enqueued = sub(h, 8, 25), tail = tail, queue = sub(tail, 4, 3 + queue),
     set = {}, -- fields and values that go with the head when it is saved
   }
+  r.finished, r.till = take(NONE), take(NONE)
+  r.run_after, r.expires = take(NONE), take(NONE)
+  r.started = take(NONE)
+  if byte(h, at) == 61 then
+    r.attempted, at = r.started, at + 1
+  else
+    r.attempted = take(NONE)
+  end
+  r.retain, r.token = take(NONE), take(TOKENLESS)
+  local attempts, max = string.match(h, '^(%d+),(%d+);$', at)
+  if not attempts then return nil end
+  r.attempts, r.max = tonumber(attempts), max
+  return r
 end
 
 local function set(r, field, value)
@@ -46,10 +65,13 @@ local function set(r, field, value)
   s[#s + 1] = value
 end
 
+local function short(t) return (t == NONE or t == TOKENLESS) and '.' or t end
+
 local function head(r)
-  return '1' .. r.status .. r.level .. r.cancel .. fmt('%010d', r.attempts) .. r.max
-    .. r.enqueued .. r.run_after .. r.expires .. r.started .. r.attempted .. r.finished
-    .. r.till .. r.retain .. r.token .. r.tail
+  return '2' .. r.status .. r.level .. r.cancel .. r.own .. r.enqueued .. fmt('%04d', #r.tail) .. r.tail
+    .. short(r.finished) .. short(r.till) .. short(r.run_after) .. short(r.expires) .. short(r.started)
+    .. (r.attempted == r.started and r.started ~= NONE and '=' or short(r.attempted))
+    .. short(r.retain) .. short(r.token) .. fmt('%d', r.attempts) .. ',' .. r.max .. ';'
 end
 
 local function key(id) return P .. 't:' .. id end
@@ -76,6 +98,22 @@ local function due(r)
 end
 
 local function can_expire(r) return r.attempts == 0 and r.expires ~= NONE end
+
+-- noted is an id as it stands in a row of them, ids_of takes such a row apart from a place on. What
+-- is cut isn't read.
+local function noted(id) return fmt('%03d', #id) .. id end
+
+local function ids_of(row, at)
+  local ids = {}
+  while true do
+    local n = tonumber(sub(row, at, at + 2))
+    if not n or n < 1 or at + 2 + n > #row then return ids end
+    ids[#ids + 1] = sub(row, at + 3, at + 2 + n)
+    at = at + 3 + n
+  end
+end
+
+local function note_damaged(id) call('HSET', P .. 'damaged', id, 'its head is of another version, or cut') end
 
 -- Entries of the indexes are gathered, and written by done, all of one index together.
 -- The last word on a member counts. One removal is written at once, the first, because of
@@ -108,7 +146,62 @@ local function leave(list, index, member)
   end
 end
 
--- place puts a record into the index of its status, displace takes it out of it.
+-- begin_removal is that first removal where there is nothing to remove at once.
+local function begin_removal()
+  if not removed then
+    removed = true
+    call('HDEL', P .. 'left', '')
+  end
+end
+
+-- depart notes that n records don't have the lease any more that a claim gave them.
+local departures = {}
+local function depart(till, nonce, n)
+  begin_removal()
+  local k = till .. nonce
+  departures[k] = (departures[k] or 0) + n
+end
+
+local function departed()
+  for k, n in pairs(departures) do
+    local nonce = sub(k, 19)
+    local left = (tonumber(call('HGET', P .. 'left', nonce)) or 1) - n
+    if left > 0 then
+      call('HSET', P .. 'left', nonce, fmt('%d', left))
+    else
+      call('HDEL', P .. 'left', nonce)
+      call('ZREM', P .. 'claims', k)
+      call('DEL', P .. 'claim:' .. nonce)
+    end
+  end
+end
+
+-- final_entry is that of a final record which has one for itself. One that it has together with
+-- others begins so too.
+local function final_entry(r) return r.till .. r.finished end
+
+-- unfile takes a final record out of its index, and leaves the others there that are in its entry.
+local function unfile(id, r)
+  local from = final_entry(r)
+  local alone = from .. noted(id)
+  if entries.final and entries.final[alone] ~= nil or call('ZSCORE', P .. 'final', alone) then
+    return entry('final', alone, false)
+  end
+  for _, m in ipairs(call('ZRANGEBYLEX', P .. 'final', '[' .. from, '[' .. from .. '\255')) do
+    local others, found = {}, false
+    for _, other in ipairs(ids_of(m, 37)) do
+      if other == id then found = true else others[#others + 1] = noted(other) end
+    end
+    if found then
+      removed = true
+      call('ZREM', P .. 'final', m)
+      if #others > 0 then put('final', { '0', from .. table.concat(others) }) end
+    end
+  end
+end
+
+-- place puts a record into the index of its status, displace takes it out of it. A RUNNING record
+-- that is placed has a lease of its own.
 local function place(id, r)
   count(r, 1)
   if r.status == 'R' then
@@ -122,7 +215,7 @@ local function place(id, r)
   elseif r.status == 'W' then
     entry('leases', r.till .. id, true)
   else
-    entry('final', r.till .. id, true)
+    entry('final', final_entry(r) .. noted(id), true)
     if IDS[r.status] then entry(IDS[r.status], id, true) end
   end
 end
@@ -132,11 +225,13 @@ local function displace(id, r)
   if r.status == 'R' then
     entry('ready:' .. r.queue, r.level .. due(r) .. id, false)
     if can_expire(r) then entry('expiry', r.expires .. id, false) end
-  elseif r.status == 'W' then
+  elseif r.status ~= 'W' then
+    unfile(id, r)
+    if IDS[r.status] then entry(IDS[r.status], id, false) end
+  elseif r.own == '1' then
     entry('leases', r.till .. id, false)
   else
-    entry('final', r.till .. id, false)
-    if IDS[r.status] then entry(IDS[r.status], id, false) end
+    depart(r.till, r.token, 1)
   end
 end
 
@@ -153,6 +248,13 @@ local function erase(id)
   entry('erred', id, false)
   call('DEL', key(id))
   tell(id)
+end
+
+-- forget deletes a final record whose entry in the index of those its caller sees to.
+local function forget(id, r)
+  count(r, -1)
+  if IDS[r.status] then entry(IDS[r.status], id, false) end
+  erase(id)
 end
 
 -- keep sets until when a record that has just become final is kept, and returns whether it is.
@@ -188,7 +290,7 @@ local many = {}
 local function kept(event)
   local known = {}
   return function(h)
-    local front, rest = sub(h, 1, 35), sub(h, 54)
+    local front, rest = sub(h, 1, 7), sub(h, 26)
     local same = table_of(known, front)
     local k = same[rest]
     if not k then
@@ -196,12 +298,12 @@ local function kept(event)
       same[rest] = k
       if k.after then
         local new = head(k.after)
-        k.front, k.rest, k.n = sub(new, 1, 35), sub(new, 54), 0
+        k.front, k.rest, k.n = sub(new, 1, 7), sub(new, 26), 0
         k.was, k.is = sub(h, 2, 2) .. k.after.tail, k.after.status .. k.after.tail
         many[#many + 1] = k
       end
     end
-    return k, sub(h, 36, 53)
+    return k, sub(h, 8, 25)
   end
 end
 
@@ -218,6 +320,7 @@ local function done()
     for i = 1, #members, 4000 do call('ZREM', P .. index, unpack(members, i, math.min(i + 3999, #members))) end
   end
   for index, members in pairs(joining) do put(index, members) end
+  departed()
   for _, k in ipairs(many) do
     counts[k.was] = (counts[k.was] or 0) - k.n
     counts[k.is] = (counts[k.is] or 0) + k.n
@@ -241,7 +344,7 @@ end
 -- What follows are the events of tasks/lifecycle, on records that are out of their index.
 
 local function finish(r, status)
-  r.status, r.finished, r.finishing, r.token = status, NOW, true, TOKENLESS
+  r.status, r.finished, r.finishing, r.token, r.own = status, NOW, true, TOKENLESS, '0'
 end
 
 local function cancel(id, r, reason)
@@ -254,7 +357,7 @@ local function cancel(id, r, reason)
   finish(r, 'C')
 end
 
-local function wait(r, till) r.status, r.run_after, r.till, r.token = 'R', till, NONE, TOKENLESS end
+local function wait(r, till) r.status, r.run_after, r.till, r.token, r.own = 'R', till, NONE, TOKENLESS, '0' end
 
 -- fail records an error: its time, attempt and worker, and the caller's encoded rest.
 local function fail(id, r, body)

@@ -35,13 +35,15 @@ local all = every_status and not timed and not named and newest_worker == ''
 -- candidate reports whether a record may match. A head that is cut can't be decoded.
 local function candidate(id)
   local h = call('HGET', P .. 't:' .. id, 'h')
-  if not h or #h < 214 or not (every_status or letters[byte(h, 2)]) then return false end
+  if not h or #h < 33 or not (every_status or letters[byte(h, 2)]) then return false end
+  local stop = 29 + (tonumber(sub(h, 26, 29)) or 0)
   if named then
-    local q = 214 + (tonumber(sub(h, 212, 214)) or 0)
-    if not ((every_queue or names[sub(h, 215, q)]) and (every_task or tasks[sub(h, q + 1)])) then return false end
+    local q = 32 + (tonumber(sub(h, 30, 32)) or 0)
+    if not ((every_queue or names[sub(h, 33, q)]) and (every_task or tasks[sub(h, q + 1, stop)])) then return false end
   end
   if timed then
-    local t, f = sub(h, 36, 53), sub(h, 126, 143)
+    local t, f = sub(h, 8, 25), NONE
+    if byte(h, stop + 1) ~= 46 then f = sub(h, stop + 1, stop + 18) end
     if not early(t) and (since ~= '' and t < since or till ~= '' and t > till) then return false end
     if finished ~= '' and not early(f) and f > finished then return false end
   end

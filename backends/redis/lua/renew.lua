@@ -15,7 +15,7 @@ for i = 6, #ARGV, 2 do
     answers[#answers + 1] = ''
   else
     displace(id, r)
-    r.till = answers[1]
+    r.till, r.own = answers[1], '1'
     save(id, r)
     answers[#answers + 1] = r.cancel
     if r.cancel == '1' then answers[#answers] = '1' .. (call('HGET', key(id), 'cr') or '') end

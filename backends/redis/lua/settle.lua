@@ -11,13 +11,13 @@
 -- A success that nothing else is to be done for than to store it.
 local succeed = kept(function(r)
   if not r or r.status ~= 'W' or r.cancel == '1' then return {} end
-  local k = { token = r.token, held = r.till }
+  local k = { token = r.token, held = r.till, own = r.own == '1', n = 0 }
   succeeded(r)
   if keep(r) then k.after, k.till = r, r.till end
   return k
 end)
 
-local leases, final = table_of(leaving, 'leases'), table_of(joining, 'final')
+local leases, claims, ends = table_of(leaving, 'leases'), {}, {}
 local answers, i, last = {}, 5, #ARGV
 while i <= last do
   local id, token, kind = ARGV[i], ARGV[i + 1], ARGV[i + 2]
@@ -26,10 +26,16 @@ while i <= last do
   local answer = 0
   if k and k.after then
     if k.token == token then
+      if k.own then
+        leave(leases, 'leases', k.held .. id)
+      elseif k.n == 0 then
+        begin_removal()
+        claims[#claims + 1] = k
+      end
       k.n = k.n + 1
-      leave(leases, 'leases', k.held .. id)
+      local row = table_of(ends, k.till)
+      row[#row + 1] = noted(id)
       call('HSET', key(id), 'h', k.front .. enqueued .. k.rest, 'v', ARGV[i + 3])
-      enter(final, k.till .. id)
       tell(id)
     else
       answer = 1
@@ -53,5 +59,7 @@ while i <= last do
   answers[#answers + 1] = answer
   i = i + (kind == 's' and 4 or 6)
 end
+for _, k in ipairs(claims) do depart(k.held, k.token, k.n) end
+for till, row in pairs(ends) do enter(table_of(joining, 'final'), till .. NOW .. table.concat(row)) end
 done()
 return answers

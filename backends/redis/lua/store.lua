@@ -44,25 +44,24 @@ local function entered()
   coming = {}
 end
 
-local UNSET, TOKENLESS = string.rep(NONE, 6), '                                '
-
 -- shape takes apart what append has stored. It returns what the head is before and behind the time
 -- of the enqueue and where it belongs, which is the same for most and is kept in shapes; that time;
 -- and where the head ends. What was cut has no entries.
 local function shape(shapes, v)
-  local front = sub(v, 1, 39)
+  local front = sub(v, 1, 11)
   local same = table_of(shapes, front)
   local stop = same[0] or 4 + (tonumber(sub(v, 1, 4)) or 0)
   same[0] = stop -- other keys are texts
-  local rest = sub(v, 58, stop)
+  local rest = sub(v, 30, stop)
   local m = same[rest]
   if not m then
-    local tail = sub(rest, 19)
-    m = { front = sub(front, 5), behind = UNSET .. sub(rest, 1, 18) .. TOKENLESS .. tail, level = sub(front, 7, 9) }
-    if #v >= stop and stop >= 78 and tonumber(sub(tail, 1, 3)) then m.entries = table_of(coming, tail) end
+    local n = tonumber(sub(rest, 1, 4)) or 0
+    local tail = sub(rest, 5, 4 + n)
+    m = { front = sub(front, 5), behind = rest, level = sub(front, 7, 9) }
+    if n >= 3 and sub(rest, -1) == ';' and tonumber(sub(tail, 1, 3)) then m.entries = table_of(coming, tail) end
     same[rest] = m
   end
-  return m, sub(v, 40, 57), stop
+  return m, sub(v, 12, 29), stop
 end
 
 -- admit indexes records that append has stored: ids and what it has stored, one after the other.

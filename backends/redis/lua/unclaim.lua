@@ -6,19 +6,17 @@
 --
 -- Idempotent. A record whose token isn't the claim's is left alone.
 local note = P .. 'claim:' .. ARGV[5]
-local noted, n = call('GET', note), 0
-local at = 1
-while noted and at < #noted do
-  local stop = at + 2 + tonumber(sub(noted, at, at + 2))
-  local id = sub(noted, at + 3, stop)
-  local r = load(id)
+local n = 0
+for _, id in ipairs(ids_of(call('GET', note) or '', 1)) do
+  local r, damaged = load(id)
   if r and r.status == 'W' and r.token == ARGV[5] then
     displace(id, r)
     settle(id, r, 'l', '', '', '000000000000000000', '')
     save(id, r)
     n = n + 1
+  elseif damaged then
+    note_damaged(id) -- the sweep won't come to it any more
   end
-  at = stop + 1
 end
 done()
 call('SET', note, '', 'PX', 600000)

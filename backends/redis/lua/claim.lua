@@ -13,8 +13,8 @@
 -- the last of it has ended: so sweep finds it when the leases are over; and if the reply is lost,
 -- unclaim gives it back, or forbids a claim that the server hasn't come to yet.
 local worker, limit, lease, nonce = ARGV[5], tonumber(ARGV[6]), ARGV[7], ARGV[8]
-local note = P .. 'claim:' .. nonce
-if call('EXISTS', note) == 1 then return {} end
+local given = P .. 'claim:' .. nonce
+if call('EXISTS', given) == 1 then return {} end
 
 if admit_some() then return AGAIN end
 
@@ -89,7 +89,7 @@ end)
 
 local claimed, notes, skipped = {}, {}, 0
 local by = worker .. fmt('%06d', #worker)
-while #streams > 0 and #notes < limit and skipped < 1000 do
+while #streams > 0 and #claimed < 2 * limit and skipped < 1000 do
   local n = 1
   for i = 2, #streams do
     local a, b = streams[i], streams[n]
@@ -97,11 +97,12 @@ while #streams > 0 and #notes < limit and skipped < 1000 do
   end
   local s = streams[n]
   local id = s.id
-  local fields, h, w = call('HGETALL', key(id)), 0, 0
+  local at = key(id)
+  local fields, h, w = call('HGETALL', at), 0, 0
   for i = 1, #fields, 2 do
     if fields[i] == 'h' then h = i + 1 elseif fields[i] == 'w' then w = i + 1 end
   end
-  local k, enqueued = start(fields[h] or '')
+  local k, new = start(fields[h] or '')
   if k.after then
     k.n = k.n + 1
     leave(s.gone, s.index, s.member)
@@ -110,11 +111,11 @@ while #streams > 0 and #notes < limit and skipped < 1000 do
       w = #fields + 2
       fields[w - 1], fields[w] = 'w', ''
     end
-    fields[h], fields[w] = k.front .. enqueued .. k.rest, fields[w] .. by
-    call('HSET', key(id), 'h', fields[h], 'w', fields[w])
+    fields[h], fields[w] = new, fields[w] .. by
+    call('HSET', at, 'h', new, 'w', fields[w])
     claimed[#claimed + 1] = id
     claimed[#claimed + 1] = fields
-    notes[#notes + 1] = noted(id)
+    note(notes, id)
   elseif k.expired then
     local r = parse(fields[h])
     displace(id, r)
@@ -129,9 +130,9 @@ while #streams > 0 and #notes < limit and skipped < 1000 do
   if not advance(s) then table.remove(streams, n) end
 end
 if #notes > 0 then
-  call('SET', note, table.concat(notes))
+  call('SET', given, table.concat(notes))
   call('ZADD', P .. 'claims', '0', till .. nonce)
-  if #notes > 1 then call('HSET', P .. 'left', nonce, fmt('%d', #notes)) end
+  if #claimed > 2 then call('HSET', P .. 'left', nonce, fmt('%d', #claimed / 2)) end
 end
 for _, q in ipairs(empty) do call('SREM', P .. 'queues', q) end
 done()

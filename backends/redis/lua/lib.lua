@@ -99,8 +99,15 @@ end
 
 local function can_expire(r) return r.attempts == 0 and r.expires ~= NONE end
 
--- noted is an id as it stands in a row of them, ids_of takes such a row apart from a place on. What
--- is cut isn't read.
+-- note puts an id at the end of a list that is to be a row of them, and noted is a row of one. ids_of
+-- takes a row apart from a place on; what is cut isn't read.
+local lengths = {}
+local function note(row, id)
+  local n = #row
+  if not lengths[#id] then lengths[#id] = fmt('%03d', #id) end
+  row[n + 1], row[n + 2] = lengths[#id], id
+end
+
 local function noted(id) return fmt('%03d', #id) .. id end
 
 local function ids_of(row, at)
@@ -280,16 +287,17 @@ local function save(id, r)
   if r.finishing then tell(id) end
 end
 
--- Heads of a batch are mostly the same but for the time of the enqueue, which no event looks at.
--- So what an event makes of a head is kept for others that are the same around that time. event
+-- Heads of a batch are mostly the same, or but for the time of the enqueue, which no event looks
+-- at. So what an event makes of a head is kept for others that are the same around that time. event
 -- gets the record, or nil, and returns what is to be kept: in after the record as it is then, or
 -- nothing there if the event doesn't apply. The function that kept returns gives that for a head,
--- with front and rest, between which the time of the enqueue belongs, and with n, to how many
--- records it was applied, which the caller counts; and that time.
+-- with n, to how many records it was applied, which the caller counts; and the head as it is then.
+-- The server's Lua looks at every byte of a text that it makes, so it makes few.
 local many = {}
 local function kept(event)
-  local known = {}
+  local seen, becomes, known = {}, {}, {}
   return function(h)
+    if seen[h] then return seen[h], becomes[h] end
     local front, rest = sub(h, 1, 7), sub(h, 26)
     local same = table_of(known, front)
     local k = same[rest]
@@ -303,7 +311,9 @@ local function kept(event)
         many[#many + 1] = k
       end
     end
-    return k, sub(h, 8, 25)
+    seen[h] = k
+    if k.after then becomes[h] = k.front .. sub(h, 8, 25) .. k.rest end
+    return k, becomes[h]
   end
 end
 

@@ -21,8 +21,9 @@ local leases, claims, ends = table_of(leaving, 'leases'), {}, {}
 local answers, i, last = {}, 5, #ARGV
 while i <= last do
   local id, token, kind = ARGV[i], ARGV[i + 1], ARGV[i + 2]
-  local h, k, enqueued = call('HGET', key(id), 'h'), nil, nil
-  if kind == 's' and h then k, enqueued = succeed(h) end
+  local at = key(id)
+  local h, k, new = call('HGET', at, 'h'), nil, nil
+  if kind == 's' and h then k, new = succeed(h) end
   local answer = 0
   if k and k.after then
     if k.token == token then
@@ -33,9 +34,8 @@ while i <= last do
         claims[#claims + 1] = k
       end
       k.n = k.n + 1
-      local row = table_of(ends, k.till)
-      row[#row + 1] = noted(id)
-      call('HSET', key(id), 'h', k.front .. enqueued .. k.rest, 'v', ARGV[i + 3])
+      note(table_of(ends, k.till), id)
+      call('HSET', at, 'h', new, 'v', ARGV[i + 3])
       tell(id)
     else
       answer = 1
@@ -43,7 +43,7 @@ while i <= last do
   else
     local r = parse(h)
     if not r then
-      answer = call('EXISTS', key(id)) == 1 and 2 or 1
+      answer = call('EXISTS', at) == 1 and 2 or 1
     elseif r.status ~= 'W' or r.token ~= token then
       answer = 1
     else

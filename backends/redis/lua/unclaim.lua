@@ -5,9 +5,9 @@
 -- Returns  how many records were given back.
 --
 -- Idempotent. A record whose token isn't the claim's is left alone.
-local note = P .. 'claim:' .. ARGV[5]
+local given = P .. 'claim:' .. ARGV[5]
 local n = 0
-for _, id in ipairs(ids_of(call('GET', note) or '', 1)) do
+for _, id in ipairs(ids_of(call('GET', given) or '', 1)) do
   local r, damaged = load(id)
   if r and r.status == 'W' and r.token == ARGV[5] then
     displace(id, r)
@@ -19,5 +19,5 @@ for _, id in ipairs(ids_of(call('GET', note) or '', 1)) do
   end
 end
 done()
-call('SET', note, '', 'PX', 600000)
+call('SET', given, '', 'PX', 600000)
 return n

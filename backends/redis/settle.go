@@ -91,9 +91,15 @@ func (b *Backend) settle(ctx context.Context, args [][]any, verdicts []error) ([
 		for len(which) > 0 {
 			var all []any
 			n, size := 0, 0
+			var last any // token
 			for n < len(which) && (n == 0 || size < maxBytes) {
 				if a := args[which[n]]; a != nil {
 					all = append(all, a...)
+					if at := len(all) - len(a) + 1; a[1] == last {
+						all[at] = ""
+					} else {
+						last = a[1]
+					}
 					for _, text := range a[3:] {
 						size += len(text.(string))
 					}

@@ -32,7 +32,9 @@ local paused = {}
 for _, q in ipairs(call('SMEMBERS', P .. 'paused')) do paused[q] = true end
 
 -- A stream walks the due records of one queue in order. The rest of a level whose next
--- record isn't due yet is skipped in one step.
+-- record isn't due yet is skipped in one step. All that it comes to leaves the index: between two
+-- such steps that is a run, of which the ends are enough to take it out.
+local runs = {}
 local several = #names > 1
 local chunk = math.max(1, math.min(limit, math.ceil(limit / math.max(#names, 1)) + 1))
 local function advance(s)
@@ -50,7 +52,7 @@ local function advance(s)
       if several then s.place = sub(m, 1, 21) end
       return true
     else
-      s.members, s.at, s.last = {}, 0, false
+      s.members, s.at, s.last, s.run = {}, 0, false, nil
       s.from = fmt('[%03d', tonumber(sub(m, 1, 3)) + 1)
     end
   end
@@ -68,8 +70,7 @@ end
 local streams, empty = {}, {}
 for _, q in ipairs(names) do
   if not paused[q] then
-    local index = 'ready:' .. q
-    local s = { index = index, key = P .. index, from = '-', members = {}, at = 0, gone = table_of(leaving, index) }
+    local s = { key = P .. 'ready:' .. q, from = '-', members = {}, at = 0 }
     local found, nothing = advance(s)
     if found then streams[#streams + 1] = s end
     if nothing and all then empty[#empty + 1] = q end
@@ -105,7 +106,12 @@ while #streams > 0 and #claimed < 2 * limit and skipped < 1000 do
   local k, new = start(fields[h] or '')
   if k.after then
     k.n = k.n + 1
-    leave(s.gone, s.index, s.member)
+    if not s.run then
+      begin_removal()
+      s.run = { key = s.key, from = s.member }
+      runs[#runs + 1] = s.run
+    end
+    s.run.to = s.member
     if k.expires then entry('expiry', k.expires .. id, false) end
     if w == 0 then
       w = #fields + 2
@@ -129,6 +135,7 @@ while #streams > 0 and #claimed < 2 * limit and skipped < 1000 do
   end
   if not advance(s) then table.remove(streams, n) end
 end
+for _, run in ipairs(runs) do call('ZREMRANGEBYLEX', run.key, '[' .. run.from, '[' .. run.to) end
 if #notes > 0 then
   call('SET', given, table.concat(notes))
   call('ZADD', P .. 'claims', '0', till .. nonce)

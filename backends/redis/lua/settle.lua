@@ -1,7 +1,8 @@
 -- settle ends leases.
 --
--- ARGV[5…] for each outcome: id, token, kind, and then, as lib.lua's settle has them, the value of
---          a success, and of every other kind the error, delay and reason
+-- ARGV[5…] for each outcome: id, token, or '' if it is that of the one before, kind, and then, as
+--          lib.lua's settle has them, the value of a success, and of every other kind the error,
+--          delay and reason
 -- Returns  for each outcome 0 if it is stored, 1 if the lease isn't the live one, 2 if the
 --          record can't be read.
 --
@@ -18,9 +19,10 @@ local succeed = kept(function(r)
 end)
 
 local leases, claims, ends = table_of(leaving, 'leases'), {}, {}
-local answers, i, last = {}, 5, #ARGV
+local answers, i, last, token = {}, 5, #ARGV, nil
 while i <= last do
-  local id, token, kind = ARGV[i], ARGV[i + 1], ARGV[i + 2]
+  local id, kind = ARGV[i], ARGV[i + 2]
+  if ARGV[i + 1] ~= '' then token = ARGV[i + 1] end
   local at = key(id)
   local h, k, new = call('HGET', at, 'h'), nil, nil
   if kind == 's' and h then k, new = succeed(h) end

@@ -24,18 +24,23 @@ const (
 	appendEach = 3
 )
 
-// encoded is a record as scripts get it, in one string: its head, its envelope.
+// encoded is a record as scripts get it: its id, and in one string its head and its envelope.
 type encoded struct {
+	id   string
 	text string
-	end  int // of the head
+	end  int    // of the head
+	rest string // of text, behind where the time of the enqueue belongs
 }
 
 func encode(r *tasks.Record) (encoded, error) {
-	b, err := appendHead(make([]byte, 0, sizeHead+len(r.Queue)+len(r.Task)+80+len(r.Alias)+len(r.Args)), r)
+	var room [512]byte
+	b, err := appendHead(room[:0], r)
 	if err != nil {
 		return encoded{}, err
 	}
-	return encoded{end: len(b), text: string(appendEnvelope(b, r, rand.Uint64()))}, nil
+	e := encoded{id: r.ID, end: len(b), text: string(appendEnvelope(b, r, rand.Uint64()))}
+	e.rest = e.text[headTail:]
+	return e, nil
 }
 
 func (e encoded) head() string     { return e.text[:e.end] }
@@ -44,11 +49,15 @@ func (e encoded) envelope() string { return e.text[e.end:] }
 // sizeHeadLen is how many digits the length of the head has, which is before what is appended.
 const sizeHeadLen = 4
 
-// around returns what comes before and behind the time of the enqueue in what is appended.
-func (e encoded) around() (before, behind string) {
-	b := make([]byte, 0, sizeHeadLen+headEnqueued)
-	b = append(appendDigits(b, e.end, sizeHeadLen), e.text[:headEnqueued]...)
-	return string(b), e.text[headTail:]
+// before returns what comes before the time of the enqueue in what is appended.
+func (e *encoded) before() string {
+	var room [sizeHeadLen + headEnqueued]byte
+	return string(append(appendDigits(room[:0], e.end, sizeHeadLen), e.text[:headEnqueued]...))
+}
+
+// sameBefore reports whether the same comes before the time of two.
+func (e *encoded) sameBefore(other *encoded) bool {
+	return e.end == other.end && e.text[:headEnqueued] == other.text[:headEnqueued]
 }
 
 // decodeAppended reads a record that append has stored.
@@ -68,9 +77,13 @@ func canAppend(r *tasks.Record, size int) bool {
 // append stores the writes of a group, each of one record, and returns those whose ids are there.
 func (b *Backend) append(ctx context.Context, c processor, shard int, group []*write) (left []*write, err error) {
 	args := make([]any, 0, appendEach*len(group))
-	for _, w := range group {
-		before, behind := w.encoded[0].around()
-		args = append(args, w.recs[0].ID, before, behind)
+	var before any
+	for i, w := range group {
+		e := &w.encoded[0]
+		if i == 0 || !e.sameBefore(&group[i-1].encoded[0]) {
+			before = e.before()
+		}
+		args = append(args, &e.id, before, &e.rest)
 	}
 	reply, err := b.send(ctx, c, &b.scripts.append, shard, args)
 	if err != nil {

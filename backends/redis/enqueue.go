@@ -26,22 +26,32 @@ const (
 // argsEach is how many arguments the script has for each record.
 const argsEach = 3
 
-// write is one call of Enqueue.
+// write is one call of Enqueue. It has nothing of the caller's records, which may be gone or
+// changed by the time that it is sent.
 type write struct {
-	recs    []tasks.Record // as they came, with Delay and TTL; then as they are stored
-	encoded []encoded      // the same
-	append  bool           // it's one record that can be appended
+	encoded []encoded
+	one     [1]encoded // where that of a single record is
+	append  bool       // it's one record that can be appended
 	shard   int
 	size    int
 
-	// Where recs and encoded of a single record are.
-	one        [1]tasks.Record
-	oneEncoded [1]encoded
+	// What the store decided: when the records were enqueued, and by their places what there was of
+	// those that weren't stored.
+	at    time.Time
+	there map[int]found
 
-	// finish tells the caller, unless it has left.
+	// How the caller is told, unless it has left: by one of them.
+	done   chan error
 	finish func(error)
 	state  atomic.Int32
 	err    error
+}
+
+// found is a record that an enqueue came upon: the caller's own, with the time of an earlier try
+// that has stored it, or else another one.
+type found struct {
+	at  time.Time
+	rec *tasks.Record
 }
 
 // The states of a write.
@@ -55,15 +65,14 @@ const (
 func (b *Backend) prepare(recs []*tasks.Record) (*write, error) {
 	w := new(write)
 	if len(recs) == 1 {
-		w.recs, w.encoded = w.one[:], w.oneEncoded[:]
+		w.encoded = w.one[:]
 	} else {
-		w.recs, w.encoded = make([]tasks.Record, len(recs)), make([]encoded, len(recs))
+		w.encoded = make([]encoded, len(recs))
 	}
 	for i, rec := range recs {
 		if err := fits(rec); err != nil {
 			return nil, err
 		}
-		w.recs[i] = *rec // what it points to isn't looked at any more once it is encoded
 		shard := b.shard(rec.ID)
 		if i > 0 && shard != w.shard {
 			return nil, fmt.Errorf("%w: a batch is stored all or none in one shard, and the records %q and %q are in different ones of the %d: "+
@@ -72,15 +81,14 @@ func (b *Backend) prepare(recs []*tasks.Record) (*write, error) {
 		}
 		w.shard = shard
 	}
-	for i := range w.recs {
-		r := &w.recs[i]
+	for i, rec := range recs {
 		var err error
-		if w.encoded[i], err = encode(r); err != nil {
+		if w.encoded[i], err = encode(rec); err != nil {
 			return nil, err
 		}
-		w.size += len(r.ID) + len(w.encoded[i].text)
+		w.size += len(rec.ID) + len(w.encoded[i].text)
 	}
-	w.append = len(recs) == 1 && canAppend(&w.recs[0], w.size)
+	w.append = len(recs) == 1 && canAppend(recs[0], w.size)
 	if w.size > maxArgs {
 		return nil, fmt.Errorf("%w: a batch of %d bytes", tasks.ErrTooLarge, w.size)
 	}
@@ -119,13 +127,12 @@ func (b *Backend) Enqueue(ctx context.Context, recs []*tasks.Record) error {
 		w.fill(recs, err)
 		return err
 	}
-	done := make(chan error, 1)
-	w.finish = func(err error) { done <- err }
+	w.done = make(chan error, 1)
 	if err := b.submit(w); err != nil {
 		return err
 	}
 	select {
-	case err = <-done:
+	case err = <-w.done:
 		w.fill(recs, err)
 		return err
 	case <-ctx.Done():
@@ -136,12 +143,12 @@ func (b *Backend) Enqueue(ctx context.Context, recs []*tasks.Record) error {
 	grace := time.NewTimer(outcomeGrace)
 	defer grace.Stop()
 	select {
-	case err = <-done:
+	case err = <-w.done:
 	case <-grace.C:
 		if w.state.CompareAndSwap(writeTaken, writeLeft) {
 			return unknown(context.Cause(ctx))
 		}
-		err = <-done
+		err = <-w.done
 	}
 	w.fill(recs, err)
 	return err
@@ -194,14 +201,33 @@ func (b *Backend) submit(w *write) error {
 	return nil
 }
 
-// fill tells the caller what the store decided.
+// fill brings the caller's records up to what the store decided.
 func (w *write) fill(recs []*tasks.Record, err error) {
 	if err != nil {
 		return
 	}
 	for i, rec := range recs {
-		*rec = w.recs[i]
+		at := w.at
+		if f, ok := w.there[i]; ok {
+			if f.rec != nil {
+				*rec = *f.rec
+				rec.Duplicate = true
+				continue
+			}
+			at = f.at
+		}
+		lifecycle.Enqueue(rec, at)
+		rec.RunAfter, rec.ExpiresAt = lifecycle.Time(rec.RunAfter), lifecycle.Time(rec.ExpiresAt)
 	}
+}
+
+// tell gives the caller its error.
+func (w *write) tell() {
+	if w.done != nil {
+		w.done <- w.err
+		return
+	}
+	w.finish(w.err)
 }
 
 // flush sends the writes that have gathered, one script for each shard.
@@ -219,7 +245,7 @@ func (b *Backend) flush(all []*write) {
 				w.err = err
 			}
 			if w.state.CompareAndSwap(writeTaken, writeFinished) {
-				w.finish(w.err)
+				w.tell()
 			}
 		}
 	}
@@ -277,7 +303,7 @@ func (b *Backend) storeIndexed(ctx context.Context, c processor, shard int, grou
 	}
 	for _, w := range group {
 		w.err = w.read(at, others, first)
-		first += len(w.recs)
+		first += len(w.encoded)
 	}
 	return nil
 }
@@ -287,19 +313,19 @@ func (b *Backend) storeIndexed(ctx context.Context, c processor, shard int, grou
 func joinArgs(group []*write) []any {
 	n := 0
 	for _, w := range group {
-		n += len(w.recs)
+		n += len(w.encoded)
 	}
 	args := make([]any, 0, argsEach*n)
 	last := ""
 	for _, w := range group {
-		for i, e := range w.encoded {
+		for _, e := range w.encoded {
 			head := e.head()
 			if head == last {
 				head = ""
 			} else {
 				last = head
 			}
-			args = append(args, w.recs[i].ID, head, e.envelope())
+			args = append(args, e.id, head, e.envelope())
 		}
 	}
 	return args
@@ -330,30 +356,30 @@ func readEnqueue(reply any, n int) (at time.Time, others map[int]any, err error)
 	return at, others, nil
 }
 
-// read brings the records up to what the script says; first is the place of its first record.
+// read takes what the script says of the records of a write; first is the place of its first one.
 func (w *write) read(at time.Time, others map[int]any, first int) error {
+	w.at, w.there = at, nil
 	var faults []error
-	for i := range w.recs {
-		r := &w.recs[i]
+	for i := range w.encoded {
 		other, ok := others[first+i]
-		if text, is := other.(string); is || !ok {
-			t := at
-			if is {
-				var err error
-				t, err = parseTime(text)
-				faults = append(faults, err)
-			}
-			lifecycle.Enqueue(r, t)
-			r.RunAfter, r.ExpiresAt = lifecycle.Time(r.RunAfter), lifecycle.Time(r.ExpiresAt)
+		if !ok {
 			continue
 		}
-		s, err := decode(r.ID, pairs(other))
+		if w.there == nil {
+			w.there = make(map[int]found)
+		}
+		if text, is := other.(string); is {
+			t, err := parseTime(text)
+			w.there[i] = found{at: t}
+			faults = append(faults, err)
+			continue
+		}
+		s, err := decode(w.encoded[i].id, pairs(other))
 		if err != nil {
 			faults = append(faults, err)
 			continue
 		}
-		*r = s.rec
-		r.Duplicate = true
+		w.there[i] = found{rec: &s.rec}
 	}
 	return errors.Join(faults...)
 }

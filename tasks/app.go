@@ -92,6 +92,7 @@ type slot struct {
 	queues  []string // nil: any name
 	async   AsyncEnqueuer
 	waiter  ResultWaiter
+	runtime *Runtime // of this slot
 }
 
 // UseOptions say how an App uses a backend.
@@ -119,6 +120,7 @@ func (a *App) UseWith(alias string, b Backend, options UseOptions) error {
 		return fail(fmt.Errorf("%w: %w", ErrInvalidConfig, err))
 	}
 	s := &slot{alias: alias, backend: b, caps: b.Capabilities(), queues: queues}
+	s.runtime = &Runtime{app: a, alias: alias, slot: s}
 	s.async, _ = As[AsyncEnqueuer](b)
 	if s.caps.Has(CapResults) {
 		s.waiter, _ = As[ResultWaiter](b)
@@ -136,7 +138,7 @@ func (a *App) UseWith(alias string, b Backend, options UseOptions) error {
 		return fail(fmt.Errorf("%w: the alias is in use already", ErrInvalidConfig))
 	}
 	if binder, ok := As[Binder](b); ok {
-		if err := binder.Bind(&Runtime{app: a, alias: alias, slot: s}); err != nil {
+		if err := binder.Bind(s.runtime); err != nil {
 			return fail(err)
 		}
 	}

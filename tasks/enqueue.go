@@ -64,6 +64,7 @@ type Prepared struct {
 	// Records are READY and complete, apart from what the store fills in.
 	Records []*Record
 
+	one    [1]*Record // where Records of a single one are
 	op     string
 	task   string // of the first record, before a duplicate may have replaced it
 	stored bool   // the backend has stored them
@@ -117,11 +118,9 @@ func prepare(ctx context.Context, calls ...*call) (*Prepared, error) {
 	if app.isClosing() {
 		return nil, fail(first, ErrClosed)
 	}
-	p := &Prepared{
-		Runtime: &Runtime{app: app, alias: alias, slot: slot},
-		Records: make([]*Record, len(calls)),
-		op:      "enqueue",
-		task:    first.def.name,
+	p := &Prepared{Runtime: slot.runtime, op: "enqueue", task: first.def.name}
+	if p.Records = p.one[:]; len(calls) > 1 {
+		p.Records = make([]*Record, len(calls))
 	}
 	for i, c := range calls {
 		switch {
@@ -157,15 +156,17 @@ func (p *Prepared) store(ctx context.Context) error {
 
 func (p *Prepared) write(ctx context.Context) error {
 	slot := p.Runtime.slot
-	inner := func(ctx context.Context, alias string, recs []*Record) error {
-		err := slot.backend.Enqueue(ctx, recs)
-		p.stored = err == nil
-		return err
+	if !p.Runtime.app.wrapsEnqueue() {
+		return p.hand(ctx, slot.alias, p.Records)
 	}
-	if p.Runtime.app.wrapsEnqueue() {
-		inner = p.Runtime.app.enqueueChain(p.recheck(inner))
-	}
-	return inner(ctx, slot.alias, p.Records)
+	return p.Runtime.app.enqueueChain(p.recheck(p.hand))(ctx, slot.alias, p.Records)
+}
+
+// hand is what all middleware is around.
+func (p *Prepared) hand(ctx context.Context, _ string, recs []*Record) error {
+	err := p.Runtime.slot.backend.Enqueue(ctx, recs)
+	p.stored = err == nil
+	return err
 }
 
 // recheck validates records that middleware may have changed.

@@ -22,7 +22,7 @@ func (a *App) Runtime(alias string) (*Runtime, error) {
 	if err != nil {
 		return nil, &Error{Op: "use", Alias: alias, Err: err}
 	}
-	return &Runtime{app: a, alias: alias, slot: s}, nil
+	return s.runtime, nil
 }
 
 // Alias returns the backend's alias.

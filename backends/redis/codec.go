@@ -485,6 +485,8 @@ func decode(id string, fields map[string]string) (*stored, error) {
 	}
 	if v, ok := fields["v"]; ok {
 		r.Value = []byte(v)
+	} else if r.Status == tasks.Successful {
+		r.Value = []byte("null")
 	}
 	r.CancelReason = fields["cr"]
 	return s, nil

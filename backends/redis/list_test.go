@@ -208,11 +208,12 @@ func TestListWithDamagedIndexes(t *testing.T) {
 	}
 	c.HSet(ctx, prefix+"damaged", rare[1].ID, "of a newer version")
 	c.HSet(ctx, prefix+"t:"+rare[2].ID, "h", "9 from the future")
-	row := func(ids ...string) (row string) {
+	row := func(ids ...string) string {
+		var row strings.Builder
 		for _, id := range ids {
-			row += fmt.Sprintf("%03d%s", len(id), id)
+			fmt.Fprintf(&row, "%03d%s", len(id), id)
 		}
-		return row
+		return row.String()
 	}
 	zeros := strings.Repeat("0", 36)
 	c.ZAdd(ctx, prefix+"final", member(zeros+row(rare[3].ID, "gone")), member(zeros+"-99"), member(zeros+row("cut")[:5]), member("x"))

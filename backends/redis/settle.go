@@ -43,8 +43,8 @@ func outcomeArgs(o *tasks.Outcome, letter string) []any {
 	switch o.Kind {
 	case tasks.OutcomeSuccess:
 		value := string(o.Value)
-		if value == "" {
-			value = "null"
+		if value == "null" {
+			value = ""
 		}
 		return []any{o.Lease.ID, token(o.Lease), letter, value}
 	case tasks.OutcomeFailure, tasks.OutcomeRetry:

@@ -12,7 +12,8 @@
 --
 -- Keys, each after the prefix:
 --   t:<id>        HASH  a record: h its head, e what never changes (opaque here), w its
---                       workers, xc and x1… its errors, v its value, cr its cancel reason
+--                       workers, xc and x1… its errors, v its value, which is null if it is SUCCESSFUL
+--                       without one, cr its cancel reason
 --   in            HASH  id -> a record that append has stored and that is in no index or counter
 --                       yet: in 4 digits the length of its head, that, and what never changes
 --   ids           ZSET  every other id

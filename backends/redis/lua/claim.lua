@@ -7,7 +7,7 @@
 -- ARGV[8]  nonce: random, of this script, 32 bytes; it is the token that is stored
 -- ARGV[9]  '1': all queues but those that follow; '0': those that follow
 -- ARGV[10…] queues
--- Returns  for each record its id, and the record as HGETALL gives it, one after the other.
+-- Returns  for each record its id, and its fields and their values, one after the other.
 --
 -- Not idempotent, and so never sent again. What was given out is noted, in one place for all, until
 -- the last of it has ended: so sweep finds it when the leases are over; and if the reply is lost,
@@ -81,29 +81,27 @@ local till = from_now(lease)
 local start = kept(function(r)
   if not r or r.status ~= 'R' then return { unreadable = not r } end
   if expired(r) then return { expired = true } end
-  local k = { after = r, expires = can_expire(r) and r.expires }
+  -- One that was never started has no fields but these two and perhaps an empty w.
+  local k = { after = r, expires = can_expire(r) and r.expires, fresh = r.started == NONE }
   r.status, r.attempts, r.attempted = 'W', r.attempts + 1, NOW
   if r.started == NONE then r.started = NOW end
   r.till, r.token = till, nonce
   return k
 end)
 
-local claimed, notes, skipped = {}, {}, 0
+local claimed, n, notes, skipped = {}, 0, {}, 0
 local by = worker .. fmt('%06d', #worker)
-while #streams > 0 and #claimed < 2 * limit and skipped < 1000 do
-  local n = 1
+while #streams > 0 and n < limit and skipped < 1000 do
+  local first = 1
   for i = 2, #streams do
-    local a, b = streams[i], streams[n]
-    if a.place < b.place or a.place == b.place and before(a.id, b.id) then n = i end
+    local a, b = streams[i], streams[first]
+    if a.place < b.place or a.place == b.place and before(a.id, b.id) then first = i end
   end
-  local s = streams[n]
+  local s = streams[first]
   local id = s.id
   local at = key(id)
-  local fields, h, w = call('HGETALL', at), 0, 0
-  for i = 1, #fields, 2 do
-    if fields[i] == 'h' then h = i + 1 elseif fields[i] == 'w' then w = i + 1 end
-  end
-  local k, new = start(fields[h] or '')
+  local h = call('HGET', at, 'h')
+  local k, new = start(h or '')
   if k.after then
     k.n = k.n + 1
     if not s.run then
@@ -113,33 +111,34 @@ while #streams > 0 and #claimed < 2 * limit and skipped < 1000 do
     end
     s.run.to = s.member
     if k.expires then entry('expiry', k.expires .. id, false) end
-    if w == 0 then
-      w = #fields + 2
-      fields[w - 1], fields[w] = 'w', ''
+    if k.fresh then
+      call('HSET', at, 'h', new, 'w', by)
+      claimed[2 * n + 2] = { 'h', new, 'w', by, 'e', call('HGET', at, 'e') }
+    else
+      call('HSET', at, 'h', new, 'w', (call('HGET', at, 'w') or '') .. by)
+      claimed[2 * n + 2] = call('HGETALL', at)
     end
-    fields[h], fields[w] = new, fields[w] .. by
-    call('HSET', at, 'h', new, 'w', fields[w])
-    claimed[#claimed + 1] = id
-    claimed[#claimed + 1] = fields
+    claimed[2 * n + 1] = id
+    n = n + 1
     note(notes, id)
   elseif k.expired then
-    local r = parse(fields[h])
+    local r = parse(h)
     displace(id, r)
     cancel(id, r, 'expired')
     save(id, r)
     skipped = skipped + 1
   else
     call('ZREM', s.key, s.member)
-    if k.unreadable and #fields > 0 then note_damaged(id) end
+    if k.unreadable and (h or call('EXISTS', at) == 1) then note_damaged(id) end
     skipped = skipped + 1
   end
-  if not advance(s) then table.remove(streams, n) end
+  if not advance(s) then table.remove(streams, first) end
 end
 for _, run in ipairs(runs) do call('ZREMRANGEBYLEX', run.key, '[' .. run.from, '[' .. run.to) end
-if #notes > 0 then
+if n > 0 then
   call('SET', given, table.concat(notes))
   call('ZADD', P .. 'claims', '0', till .. nonce)
-  if #claimed > 2 then call('HSET', P .. 'left', nonce, fmt('%d', #claimed / 2)) end
+  if n > 1 then call('HSET', P .. 'left', nonce, fmt('%d', n)) end
 end
 for _, q in ipairs(empty) do call('SREM', P .. 'queues', q) end
 done()

@@ -103,9 +103,9 @@ local function can_expire(r) return r.attempts == 0 and r.expires ~= NONE end
 -- takes a row apart from a place on; what is cut isn't read.
 local lengths = {}
 local function note(row, id)
-  local n = #row
+  local n = row.n or 0
   if not lengths[#id] then lengths[#id] = fmt('%03d', #id) end
-  row[n + 1], row[n + 2] = lengths[#id], id
+  row[n + 1], row[n + 2], row.n = lengths[#id], id, n + 2
 end
 
 local function noted(id) return fmt('%03d', #id) .. id end
@@ -397,7 +397,7 @@ end
 local function settle(id, r, kind, value, err, later, reason)
   local requested = r.cancel == '1'
   if kind == 's' then
-    set(r, 'v', value)
+    if value ~= '' then set(r, 'v', value) end
     if requested then call('HDEL', key(id), 'cr') end
     succeeded(r)
   elseif kind == 'c' then

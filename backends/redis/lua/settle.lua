@@ -1,8 +1,8 @@
 -- settle ends leases.
 --
 -- ARGV[5…] for each outcome: id, token, or '' if it is that of the one before, kind, and then, as
---          lib.lua's settle has them, the value of a success, and of every other kind the error,
---          delay and reason
+--          lib.lua's settle has them, the value of a success, '' for null, and of every other kind
+--          the error, delay and reason
 -- Returns  for each outcome 0 if it is stored, 1 if the lease isn't the live one, 2 if the
 --          record can't be read.
 --
@@ -19,7 +19,7 @@ local succeed = kept(function(r)
 end)
 
 local leases, claims, ends = table_of(leaving, 'leases'), {}, {}
-local answers, i, last, token = {}, 5, #ARGV, nil
+local answers, n, i, last, token = {}, 0, 5, #ARGV, nil
 while i <= last do
   local id, kind = ARGV[i], ARGV[i + 2]
   if ARGV[i + 1] ~= '' then token = ARGV[i + 1] end
@@ -37,7 +37,11 @@ while i <= last do
       end
       k.n = k.n + 1
       note(table_of(ends, k.till), id)
-      call('HSET', at, 'h', new, 'v', ARGV[i + 3])
+      if ARGV[i + 3] == '' then
+        call('HSET', at, 'h', new)
+      else
+        call('HSET', at, 'h', new, 'v', ARGV[i + 3])
+      end
       tell(id)
     else
       answer = 1
@@ -58,7 +62,8 @@ while i <= last do
       save(id, r)
     end
   end
-  answers[#answers + 1] = answer
+  n = n + 1
+  answers[n] = answer
   i = i + (kind == 's' and 4 or 6)
 end
 for _, k in ipairs(claims) do depart(k.held, k.token, k.n) end

@@ -16,7 +16,11 @@ type machine struct {
 
 	mu    sync.Mutex
 	worst time.Duration
+	from  time.Time // when the measurement under way began; zero if there is none
 }
+
+// measureEvery is the timer of one measurement.
+const measureEvery = 5 * time.Millisecond
 
 // watchMachine has the machine's own lateness measured from now to the end of the
 // case: how late a timer fires, together with how long the store takes to say that
@@ -26,26 +30,25 @@ func (e *env) watchMachine(h *handle) {
 		return
 	}
 	ctx, cancel := context.WithCancel(e.ctx)
-	m := &machine{stop: cancel}
+	m := &machine{stop: cancel, from: time.Now()}
 	e.machine = m
 	m.done.Go(func() {
-		const every = 5 * time.Millisecond
 		unknown := e.ids.New()
 		for ctx.Err() == nil {
-			from := time.Now()
-			timer := time.NewTimer(every)
+			timer := time.NewTimer(measureEvery)
 			select {
 			case <-timer.C:
 			case <-ctx.Done():
 			}
 			timer.Stop()
 			_, _ = h.b.GetResult(ctx, unknown) // how long it takes is what matters
-			if late := time.Since(from) - every; ctx.Err() == nil {
-				m.mu.Lock()
-				m.worst = max(m.worst, late)
-				m.mu.Unlock()
-			}
+			m.mu.Lock()
+			m.worst, m.from = m.late(), time.Now()
+			m.mu.Unlock()
 		}
+		m.mu.Lock()
+		m.from = time.Time{}
+		m.mu.Unlock()
 	})
 }
 
@@ -57,14 +60,23 @@ func (m *machine) end() {
 	}
 }
 
-// lateness is the worst that was measured; 0 if nothing was.
+// lateness is the worst that was measured, up to now: what stands still may not have gone on yet
+// where it is measured. It is 0 if nothing was.
 func (m *machine) lateness() time.Duration {
 	if m == nil {
 		return 0
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.worst
+	return m.late()
+}
+
+// late is the worst, with the measurement under way. The caller holds mu.
+func (m *machine) late() time.Duration {
+	if m.from.IsZero() {
+		return m.worst
+	}
+	return max(m.worst, time.Since(m.from)-measureEvery)
 }
 
 // inTime fails if something was too early, or later than the limit by more than the

@@ -40,6 +40,7 @@ func TestInTime(t *testing.T) {
 		{"late on a machine that isn't", 0, limit + 5*time.Millisecond, true},
 		{"late because of the machine", 40 * time.Millisecond, limit + 80*time.Millisecond, false},
 		{"later than that", 40 * time.Millisecond, limit + 95*time.Millisecond, true},
+		{"late on a machine that stands still", time.Hour, limit + 1900*time.Millisecond, false},
 		{"early on a slow machine", 40 * time.Millisecond, -1, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -53,8 +54,8 @@ func TestInTime(t *testing.T) {
 					e.watchMachine(&handle{b: slowBackend{takes: c.machine}})
 				}
 				time.Sleep(time.Second) // virtual
-				e.machine.end()
 				e.inTime("it started", c.late, limit)
+				e.machine.end()
 				if r.Failed() != c.fails {
 					t.Errorf("failed: %v, want %v: %q", r.Failed(), c.fails, r.Lines())
 				}

@@ -23,8 +23,10 @@ local function from_now(d)
   return t
 end
 
--- parse reads a head, or returns nil if this version doesn't understand it.
+-- Scripts have an unset token in full, as base.lua's NONE; heads don't.
 local TOKENLESS = '                                '
+
+-- parse reads a head, or returns nil if this version doesn't understand it.
 local function parse(h)
   if not h or byte(h) ~= 50 or not string.find('RWSFC', sub(h, 2, 2), 1, true) then return nil end
   local at = 30 + (tonumber(sub(h, 26, 29)) or 1e9)

@@ -27,7 +27,7 @@ func together(t *testing.T, b *redis.Backend, n int, lease time.Duration, change
 	return claimed
 }
 
-// endAll settles claimed records by one script.
+// endAll settles claimed records by one script for each shard.
 func endAll(t *testing.T, b *redis.Backend, claimed []tasks.Claimed, outcome func(tasks.Claimed) tasks.Outcome) {
 	t.Helper()
 	outs := make([]tasks.Outcome, len(claimed))

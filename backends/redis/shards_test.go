@@ -55,15 +55,7 @@ func TestShards(t *testing.T) {
 		if len(got) == 0 {
 			t.Fatalf("%d are left", left)
 		}
-		outs := make([]tasks.Outcome, len(got))
-		for i, c := range got {
-			outs[i] = success(c)
-		}
-		for _, err := range settle(t, b, outs...) {
-			if err != nil {
-				t.Fatal(err)
-			}
-		}
+		endAll(t, b, got, success)
 		left -= len(got)
 	}
 	deleted := 0

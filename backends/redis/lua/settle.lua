@@ -12,7 +12,7 @@
 -- A success that nothing else is to be done for than to store it.
 local succeed = kept(function(r)
   if not r or r.status ~= 'W' or r.cancel == '1' then return {} end
-  local k = { token = r.token, held = r.till, own = r.own == '1', n = 0 }
+  local k = { token = r.token, held = r.till, own = r.own == '1' }
   succeeded(r)
   if keep(r) then k.after, k.till = r, r.till end
   return k

@@ -66,7 +66,7 @@ func decodeAppended(id, text string) (*stored, error) {
 	if err != nil || n < 0 || sizeHeadLen+n > len(text) {
 		return nil, fmt.Errorf("%w: record %q was cut before it was indexed", tasks.ErrDamaged, id)
 	}
-	return decode(id, map[string]string{"h": text[sizeHeadLen : sizeHeadLen+n], "e": text[sizeHeadLen+n:]})
+	return decode(id, raw{head: text[sizeHeadLen : sizeHeadLen+n], envelope: text[sizeHeadLen+n:]})
 }
 
 // canAppend reports whether a record is due at once, whatever the server's time, and small.

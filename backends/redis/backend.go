@@ -71,8 +71,11 @@ func (b *Backend) prefix(shard int) string {
 	return "{" + b.namespace + ":" + strconv.Itoa(shard) + "}:"
 }
 
-// key is where a record is.
-func (b *Backend) key(id string) string { return b.prefix(b.shard(id)) + "t:" + id }
+// keys are where a record is: its head, what never changes, its value, and more.
+func (b *Backend) keys(id string) (head, envelope, value, more string) {
+	prefix := b.prefix(b.shard(id))
+	return prefix + "h:" + id, prefix + "e:" + id, prefix + "v:" + id, prefix + "x:" + id
+}
 
 // tailBytes is how many bytes at the end of an id say in which shard it is.
 const tailBytes = 4

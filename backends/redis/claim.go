@@ -76,14 +76,8 @@ func (b *Backend) claim(ctx context.Context, req *tasks.ClaimRequest, nonce stri
 				return nil, err
 			}
 			got := list(reply)
-			for i := 0; i+1 < len(got); i += 2 {
-				c, err := b.claimed(ctx, shard, text(got[i]), nonce, pairs(got[i+1]))
-				if err != nil {
-					continue // it is out of the way, and Check tells
-				}
-				all = append(all, c)
-			}
-			if len(got) < 2*limit {
+			all = b.takeClaimed(ctx, shard, nonce, got, all)
+			if len(got) < claimedEach*limit {
 				break
 			}
 		}
@@ -94,18 +88,34 @@ func (b *Backend) claim(ctx context.Context, req *tasks.ClaimRequest, nonce stri
 	return all, nil
 }
 
-// claimed decodes a record that a script with that nonce has claimed. One that can't be decoded
-// is put aside.
-func (b *Backend) claimed(ctx context.Context, shard int, id, nonce string, fields map[string]string) (tasks.Claimed, error) {
-	s, err := decode(id, fields)
-	if err != nil {
-		_, _ = b.eval(ctx, &b.scripts.quarantine, shard, id, nonce, err.Error()) // or else its lease runs out
-		return tasks.Claimed{}, err
+// claimedEach is how many things the script returns for each record.
+const claimedEach = 4
+
+// takeClaimed appends what a script with that nonce has claimed. A record that can't be decoded is put
+// aside, and Check tells.
+func (b *Backend) takeClaimed(ctx context.Context, shard int, nonce string, got []any, all []tasks.Claimed) []tasks.Claimed {
+	var same stored // what the heads of several say
+	var err error
+	for ; len(got) >= claimedEach; got = got[claimedEach:] {
+		id, head := text(got[0]), text(got[1])
+		if head != "" {
+			same, err = decodeHead(head)
+		}
+		fault := err
+		if fault == nil {
+			s := same
+			s.rec.WorkerIDs = slices.Clone(same.rec.WorkerIDs)
+			if _, fault = s.fill(id, raw{envelope: text(got[2]), more: pairs(got[3])}); fault == nil {
+				all = append(all, tasks.Claimed{
+					Record: &s.rec,
+					Lease:  tasks.Lease{ID: id, Attempt: s.rec.Attempts(), Token: tokenOf(nonce, id), Deadline: s.till},
+				})
+				continue
+			}
+		}
+		_, _ = b.eval(ctx, &b.scripts.quarantine, shard, id, nonce, fault.Error()) // or else its lease runs out
 	}
-	return tasks.Claimed{
-		Record: &s.rec,
-		Lease:  tasks.Lease{ID: id, Attempt: s.rec.Attempts(), Token: tokenOf(nonce, id), Deadline: s.till},
-	}, nil
+	return all
 }
 
 // unclaimLater gives back what a claim may have given out that nobody has heard of. Without

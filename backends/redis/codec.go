@@ -11,11 +11,11 @@ import (
 	"github.com/sideman-go/sideman/tasks"
 )
 
-// A record is a hash. Its field h, the head, is text, which scripts take apart and put together
+// The head of a record is text, which scripts take apart and put together
 // again; lua/base.lua says what its times look like. It is written three times in a task's life
 // and mostly unset in part, so what is unset in it is short.
 //
-//	0       version, "2"
+//	0       version, "3"
 //	1       status: R, W (RUNNING), S, F, C
 //	2..5    level: 100 - priority
 //	5       1 if its cancellation is requested
@@ -27,13 +27,15 @@ import (
 // Behind that come, each "." if it is unset: when it finished; till, the deadline of a RUNNING
 // record, or when a final one is pruned; run after; expires; started; last attempt, "=" if that is
 // the same; how long it is kept once it is final; and the nonce of the claim that made a RUNNING
-// record so. Then attempts, ",", max attempts, ";".
+// record so. Then attempts, ",", max attempts, "+" if there may be more of the record than its head,
+// what never changes and its value, or else ";"; its workers, from the oldest to the newest, each followed by
+// its length in 6 digits; ";".
 //
-// The field e has what never changes and scripts don't look at: a version byte, then fields
+// The envelope has what never changes and scripts don't look at: a version byte, then fields
 // of a tag byte, the length of the value as a uvarint, and the value. A tag below 64 that
 // isn't known is an error, because it may change what the record means; others are skipped.
 const (
-	headVersion  = '2'
+	headVersion  = '3'
 	headEnqueued = 7
 	headTail     = headEnqueued + sizeTime
 	sizeTail     = 4
@@ -170,7 +172,7 @@ func appendHead(b []byte, r *tasks.Record) ([]byte, error) {
 	b = append(b, noTime, noTime)
 	b = appendShort(b, retain)
 	b = append(b, noTime, '0', ',')
-	return append(strconv.AppendInt(b, int64(max(r.MaxAttempts, 0)), 10), ';'), nil
+	return append(strconv.AppendInt(b, int64(max(r.MaxAttempts, 0)), 10), ";;"...), nil
 }
 
 // appendShort appends a time or duration as heads have it.
@@ -197,16 +199,17 @@ func appendDigits(b []byte, n, digits int) []byte {
 	return b
 }
 
-// decodeHead fills in what a head has, and returns the token and till.
-func decodeHead(h string, r *tasks.Record) (token string, till time.Time, err error) {
+// decodeHead reads what a head has.
+func decodeHead(h string) (s stored, err error) {
+	r := &s.rec
 	switch {
 	case len(h) > 0 && h[0] != headVersion:
-		return "", till, fmt.Errorf("its head is of version %q, and this program knows %q", h[0], headVersion)
+		return s, fmt.Errorf("its head is of version %q, and this program knows %q", h[0], headVersion)
 	case len(h) < sizeHead:
-		return "", till, errHead
+		return s, errHead
 	}
 	if r.Status = statusOf(h[1]); r.Status == "" {
-		return "", till, fmt.Errorf("it has no known status: %q", h[1])
+		return s, fmt.Errorf("it has no known status: %q", h[1])
 	}
 	r.CancelRequested = h[5] == '1'
 	level, err1 := strconv.Atoi(h[2:5])
@@ -215,33 +218,39 @@ func decodeHead(h string, r *tasks.Record) (token string, till time.Time, err er
 	r.EnqueuedAt = enqueued
 	n, err3 := strconv.Atoi(h[headTail:sizeHead])
 	if err := errors.Join(err1, err2, err3); err != nil {
-		return "", till, errHead
+		return s, errHead
 	}
 	if n < 3 || sizeHead+n > len(h) {
-		return "", till, errHead
+		return s, errHead
 	}
 	tail := h[sizeHead : sizeHead+n]
 	q, err := strconv.Atoi(tail[:3])
 	if err != nil || q < 0 || 3+q > n {
-		return "", till, errHead
+		return s, errHead
 	}
 	r.Queue, r.Task = tail[3:3+q], tail[3+q:]
 	rest := heading{s: h[sizeHead+n:]}
-	r.FinishedAt, till = rest.time(), rest.time()
+	r.FinishedAt, s.till = rest.time(), rest.time()
 	r.RunAfter, r.ExpiresAt = rest.time(), rest.time()
 	r.StartedAt = rest.time()
 	if r.LastAttemptedAt = r.StartedAt; !rest.same() {
 		r.LastAttemptedAt = rest.time()
 	}
 	rest.take(sizeTime) // how long it is kept is in what never changes, too
-	token = rest.take(sizeToken)
-	attempts, most, found := strings.Cut(strings.TrimSuffix(rest.s, ";"), ",")
-	_, err1 = strconv.Atoi(attempts)
-	r.MaxAttempts, err2 = strconv.Atoi(most)
-	if !found || rest.short || !strings.HasSuffix(rest.s, ";") || err1 != nil || err2 != nil {
-		return "", till, errHead
+	s.token = rest.take(sizeToken)
+	attempts, behind, _ := strings.Cut(rest.s, ",")
+	stop := strings.IndexAny(behind, ";+")
+	if stop < 0 || stop == len(behind)-1 || behind[len(behind)-1] != ';' || rest.short {
+		return s, errHead
 	}
-	return token, till, nil
+	s.more = behind[stop] == '+'
+	_, err1 = strconv.Atoi(attempts)
+	r.MaxAttempts, err2 = strconv.Atoi(behind[:stop])
+	r.WorkerIDs, err3 = decodeWorkers(behind[stop+1 : len(behind)-1])
+	if err1 != nil || err2 != nil || err3 != nil {
+		return s, errHead
+	}
+	return s, nil
 }
 
 var errHead = errors.New("its head is cut or has no number where one belongs")
@@ -295,7 +304,7 @@ func appendPart(b []byte, s string) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
 }
 
-// appendEnvelope appends the field e.
+// appendEnvelope appends what never changes.
 func appendEnvelope(b []byte, r *tasks.Record, nonce uint64) []byte {
 	b = append(b, envVersion, tagNonce, 8)
 	b = binary.BigEndian.AppendUint64(b, nonce)
@@ -453,41 +462,52 @@ type stored struct {
 	rec   tasks.Record
 	token string
 	till  time.Time
+	more  bool // its head says that there may be more of it
 }
 
-// decode reads a record from its hash.
-func decode(id string, fields map[string]string) (*stored, error) {
-	s := &stored{rec: tasks.Record{ID: id}}
+// raw is a record as it is in its keys.
+type raw struct {
+	head, envelope string
+	value          any               // a string, or nil if there is none
+	more           map[string]string // errors and the reason of a cancellation
+}
+
+// decode reads a record.
+func decode(id string, raw raw) (*stored, error) {
+	s, err := decodeHead(raw.head)
+	if err != nil {
+		return nil, damaged(id, err)
+	}
+	return s.fill(id, raw)
+}
+
+func damaged(id string, err error) error {
+	return fmt.Errorf("%w: record %q: %w", tasks.ErrDamaged, id, err)
+}
+
+// fill adds to a record that has what its head says.
+func (s *stored) fill(id string, raw raw) (*stored, error) {
 	r := &s.rec
-	fail := func(err error) (*stored, error) {
-		return nil, fmt.Errorf("%w: record %q: %w", tasks.ErrDamaged, id, err)
+	r.ID = id
+	if err := decodeEnvelope(raw.envelope, r); err != nil {
+		return nil, damaged(id, err)
 	}
-	var err error
-	if s.token, s.till, err = decodeHead(fields["h"], r); err != nil {
-		return fail(err)
-	}
-	if err := decodeEnvelope(fields["e"], r); err != nil {
-		return fail(err)
-	}
-	if r.WorkerIDs, err = decodeWorkers(fields["w"]); err != nil {
-		return fail(err)
-	}
-	for i := 1; ; i++ {
-		x, ok := fields["x"+strconv.Itoa(i)]
+	for i := 1; raw.more != nil; i++ {
+		x, ok := raw.more["x"+strconv.Itoa(i)]
 		if !ok {
 			break
 		}
 		e, err := decodeError(x)
 		if err != nil {
-			return fail(err)
+			return nil, damaged(id, err)
 		}
 		r.Errors = append(r.Errors, e)
 	}
-	if v, ok := fields["v"]; ok {
+	if v, ok := raw.value.(string); ok {
 		r.Value = []byte(v)
 	} else if r.Status == tasks.Successful {
 		r.Value = []byte("null")
 	}
-	r.CancelReason = fields["cr"]
+	r.CancelReason = raw.more["cr"]
 	return s, nil
 }

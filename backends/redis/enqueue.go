@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -53,6 +54,8 @@ type found struct {
 	at  time.Time
 	rec *tasks.Record
 }
+
+var errNothing = fmt.Errorf("%w: enqueue: a record is there and isn't", tasks.ErrDamaged)
 
 // The states of a write.
 const (
@@ -374,12 +377,15 @@ func (w *write) read(at time.Time, others map[int]any, first int) error {
 			faults = append(faults, err)
 			continue
 		}
-		s, err := decode(w.encoded[i].id, pairs(other))
-		if err != nil {
-			faults = append(faults, err)
+		var f reading
+		if values := list(other); len(values) == 4 {
+			f = decodeFound(w.encoded[i].id, values, pairs(values[3]))
+		}
+		if f.rec == nil {
+			faults = append(faults, cmp.Or(f.err, errNothing))
 			continue
 		}
-		w.there[i] = found{rec: &s.rec}
+		w.there[i] = found{rec: &f.rec.rec}
 	}
 	return errors.Join(faults...)
 }

@@ -3,8 +3,6 @@ package redis
 import (
 	"context"
 
-	"github.com/redis/go-redis/v9"
-
 	"github.com/sideman-go/sideman/tasks"
 )
 
@@ -88,22 +86,14 @@ func (b *Backend) fetch(ctx context.Context, ids []string) ([]*tasks.Record, err
 	if len(ids) == 0 {
 		return nil, nil
 	}
-	cmds := make([]*redis.MapStringStringCmd, len(ids))
-	_, err := b.client.Pipelined(ctx, func(p redis.Pipeliner) error {
-		for i, id := range ids {
-			cmds[i] = p.HGetAll(ctx, b.key(id))
-		}
-		return nil
-	})
+	found, err := b.read(ctx, ids)
 	if err != nil {
-		return nil, classify(err).err
+		return nil, err
 	}
 	recs := make([]*tasks.Record, 0, len(ids))
-	for i, id := range ids {
-		if fields := cmds[i].Val(); len(fields) > 0 {
-			if s, err := decode(id, fields); err == nil {
-				recs = append(recs, &s.rec)
-			}
+	for _, f := range found {
+		if f.rec != nil {
+			recs = append(recs, &f.rec.rec)
 		}
 	}
 	return recs, nil

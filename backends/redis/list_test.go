@@ -207,7 +207,7 @@ func TestListWithDamagedIndexes(t *testing.T) {
 		}
 	}
 	c.HSet(ctx, prefix+"damaged", rare[1].ID, "of a newer version")
-	c.HSet(ctx, prefix+"t:"+rare[2].ID, "h", "9 from the future")
+	c.Set(ctx, prefix+"h:"+rare[2].ID, "9 from the future", 0)
 	row := func(ids ...string) string {
 		var row strings.Builder
 		for _, id := range ids {

@@ -72,12 +72,12 @@ func TestOtherLayoutIsRefused(t *testing.T) {
 		t.Errorf("Check says %v", other.Check(t.Context()))
 	}
 	o.Shards = 0
-	for _, version := range []string{"1", "2", "3", "5"} {
+	for _, version := range []string{"1", "2", "3", "4", "6"} {
 		c.HSet(t.Context(), "{"+o.Namespace+":0}:layout", "version", version)
 		if _, err := redis.Open(t.Context(), o); !errors.Is(err, tasks.ErrUnavailable) || !strings.Contains(err.Error(), "has layout "+version) {
 			t.Errorf("with layout %s: %v", version, err)
 		}
 	}
-	c.HSet(t.Context(), "{"+o.Namespace+":0}:layout", "version", "4")
+	c.HSet(t.Context(), "{"+o.Namespace+":0}:layout", "version", "5")
 	enqueue(t, b, rec())
 }

@@ -203,13 +203,13 @@ func (b *Backend) layOut(ctx context.Context) error {
 }
 
 // layoutVersion is the version of the keys and of the head.
-const layoutVersion = 4
+const layoutVersion = 5
 
 func (b *Backend) checkLayout(fields []string) error {
 	switch {
 	case len(fields) != 2:
 		return fmt.Errorf("%w: the layout of namespace %q", tasks.ErrDamaged, b.namespace)
-	case fields[0] == "1", fields[0] == "2", fields[0] == "3":
+	case len(fields[0]) == 1 && fields[0] >= "1" && fields[0] < strconv.Itoa(layoutVersion):
 		return fmt.Errorf("%w: namespace %q has layout %s, of before the first release, and this program knows %d: "+
 			"have its tasks run by the version that stored them, or use another namespace",
 			tasks.ErrUnavailable, b.namespace, fields[0], layoutVersion)
@@ -261,9 +261,12 @@ func texts(reply any) []string {
 	return all
 }
 
-// pairs returns a reply of HGETALL.
+// pairs returns a reply of HGETALL, or nil if there is nothing.
 func pairs(reply any) map[string]string {
 	l := list(reply)
+	if len(l) == 0 {
+		return nil
+	}
 	m := make(map[string]string, len(l)/2)
 	for i := 0; i+1 < len(l); i += 2 {
 		m[text(l[i])] = text(l[i+1])

@@ -147,8 +147,8 @@ func TestDamagedRecordsStandAside(t *testing.T) {
 	head, envelope, good := rec(), rec(), rec()
 	enqueue(t, b, head, envelope, good)
 	ctx := t.Context()
-	c.HSet(ctx, prefix+"t:"+head.ID, "h", "9 from the future")
-	c.HSet(ctx, prefix+"t:"+envelope.ID, "e", "\x09")
+	c.Set(ctx, prefix+"h:"+head.ID, "9 from the future", 0)
+	c.Set(ctx, prefix+"e:"+envelope.ID, "\x09", 0)
 	wantIDs(t, claimedIDs(claim(t, b, 10)), good)
 	if got := claim(t, b, 10); len(got) != 0 {
 		t.Errorf("claimed %v", claimedIDs(got))

@@ -20,15 +20,17 @@ local function change(id, r)
   elseif kind == 'cancel' and r.status == 'W' then
     if r.cancel == '0' then -- the first reason stays
       r.cancel = '1'
-      call('HDEL', key(id), 'cr')
-      call('HSET', key(id), 'h', head(r), 'cr', ARGV[6])
+      r.more = true
+      call('HDEL', X .. id, 'cr')
+      call('HSET', X .. id, 'cr', ARGV[6])
+      call('SET', H .. id, head(r))
     end
-    local reason = call('HGET', key(id), 'cr') or ''
+    local reason = call('HGET', X .. id, 'cr') or ''
     publish('c' .. fmt('%03d', #id) .. id .. reason)
   elseif kind == 'retry' and (r.status == 'F' or r.status == 'C') then
     displace(id, r)
     if r.attempts + 1 > tonumber(r.max) then r.max = fmt('%d', r.attempts + 1) end
-    call('HDEL', key(id), 'cr')
+    call('HDEL', X .. id, 'cr')
     r.cancel, r.finished = '0', NONE
     if past(r.expires) then r.expires = NONE end
     wait(r, NOW)

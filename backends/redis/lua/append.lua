@@ -18,7 +18,7 @@ local clock = call('TIME')
 local now = sub('000000000000' .. clock[1], -12) .. sub('000000' .. clock[2], -6)
 
 -- Most often all ids are new and nobody waits, and one look tells both.
-if #ARGV == 4 and call('EXISTS', P .. 't:' .. ARGV[2], P .. 'idle') == 0 then
+if #ARGV == 4 and call('EXISTS', P .. 'h:' .. ARGV[2], P .. 'idle') == 0 then
   if call('HSETNX', P .. 'in', ARGV[2], ARGV[3] .. now .. ARGV[4]) == 1 then return now end
   return { now, 0 }
 end
@@ -26,7 +26,7 @@ end
 local keys, ids, all, seen, once = { P .. 'idle' }, {}, { P .. 'in' }, {}, true
 for i = 2, #ARGV, 3 do
   local id, n = ARGV[i], #ids + 1
-  ids[n], keys[n + 1] = id, P .. 't:' .. id
+  ids[n], keys[n + 1] = id, P .. 'h:' .. id
   all[2 * n], all[2 * n + 1] = id, ARGV[i + 1] .. now .. ARGV[i + 2]
   once = once and not seen[id]
   seen[id] = true
@@ -44,7 +44,7 @@ end
 local answer, queues = { now }, {}
 for i = 2, #ARGV, 3 do
   local id, rest = ARGV[i], ARGV[i + 2]
-  if (none or call('EXISTS', P .. 't:' .. id) == 0) and call('HSETNX', P .. 'in', id, ARGV[i + 1] .. now .. rest) == 1 then
+  if (none or call('EXISTS', P .. 'h:' .. id) == 0) and call('HSETNX', P .. 'in', id, ARGV[i + 1] .. now .. rest) == 1 then
     queues[sub(rest, 8, 7 + sub(rest, 5, 7))] = true
   else
     answer[#answer + 1] = (i - 2) / 3

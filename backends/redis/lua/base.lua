@@ -11,9 +11,11 @@
 -- ARGV[2…] the scripts' own, after those of lib.lua for scripts that have it
 --
 -- Keys, each after the prefix:
---   t:<id>        HASH  a record: h its head, e what never changes (opaque here), w its
---                       workers, xc and x1… its errors, v its value, which is null if it is SUCCESSFUL
---                       without one, cr its cancel reason
+--   h:<id>        STRING  the head of a record, which is there as long as the record is
+--   e:<id>        STRING  what never changes of it (opaque here)
+--   v:<id>        STRING  its value, which is null if it is SUCCESSFUL without one
+--   x:<id>        HASH  what few have: xc and x1… its errors, cr its cancel reason. Its head says
+--                       whether this may be there
 --   in            HASH  id -> a record that append has stored and that is in no index or counter
 --                       yet: in 4 digits the length of its head, that, and what never changes
 --   ids           ZSET  every other id
@@ -52,6 +54,7 @@
 
 local P, CHANNEL = KEYS[1], ARGV[1]
 local call, fmt, sub, byte = redis.call, string.format, string.sub, string.byte
+local H, E, V, X = P .. 'h:', P .. 'e:', P .. 'v:', P .. 'x:'
 local NONE = '                  '
 local FOREVER = '253402300799000000'
 

@@ -7,7 +7,8 @@
 -- ARGV[8]  nonce: random, of this script, 32 bytes; it is the token that is stored
 -- ARGV[9]  '1': all queues but those that follow; '0': those that follow
 -- ARGV[10…] queues
--- Returns  for each record its id, and its fields and their values, one after the other.
+-- Returns  for each record its id; its head, or '' if it is that of the record before; what never
+--          changes, or false; and the rest as HGETALL gives it, or ''.
 --
 -- Not idempotent, and so never sent again. What was given out is noted, in one place for all, until
 -- the last of it has ended: so sweep finds it when the leases are over; and if the reply is lost,
@@ -32,8 +33,9 @@ local paused = {}
 for _, q in ipairs(call('SMEMBERS', P .. 'paused')) do paused[q] = true end
 
 -- A stream walks the due records of one queue in order. The rest of a level whose next
--- record isn't due yet is skipped in one step. All that it comes to leaves the index: between two
--- such steps that is a run, of which the ends are enough to take it out.
+-- record isn't due yet is skipped in one step. The heads of those that are due are read with them. All
+-- that it comes to leaves the index: between two such steps that is a run, of which the ends are enough
+-- to take it out.
 local runs = {}
 local several = #names > 1
 local chunk = math.max(1, math.min(limit, math.ceil(limit / math.max(#names, 1)) + 1))
@@ -47,8 +49,16 @@ local function advance(s)
       s.last = #s.members < chunk
       if #s.members == 0 then return false, s.from == '-' end
       s.from = '(' .. s.members[#s.members]
-    elseif sub(m, 4, 21) <= NOW then
-      s.member, s.id = m, sub(m, 22)
+      local keys = {}
+      s.ids = {}
+      for i, due in ipairs(s.members) do
+        if sub(due, 4, 21) > NOW then break end
+        local id = sub(due, 22)
+        s.ids[i], keys[i] = id, H .. id
+      end
+      s.heads = read(keys)
+    elseif s.ids[s.at] then
+      s.member, s.id, s.head = m, s.ids[s.at], s.heads[s.at]
       if several then s.place = sub(m, 1, 21) end
       return true
     else
@@ -77,20 +87,19 @@ for _, q in ipairs(names) do
   end
 end
 
-local till = from_now(lease)
+local till, by = from_now(lease), worker .. fmt('%06d', #worker)
 local start = kept(function(r)
   if not r or r.status ~= 'R' then return { unreadable = not r } end
   if expired(r) then return { expired = true } end
-  -- One that was never started has no fields but these two and perhaps an empty w.
-  local k = { after = r, expires = can_expire(r) and r.expires, fresh = r.started == NONE }
+  local k = { after = r, expires = can_expire(r) and r.expires, more = r.more }
   r.status, r.attempts, r.attempted = 'W', r.attempts + 1, NOW
   if r.started == NONE then r.started = NOW end
-  r.till, r.token = till, nonce
+  r.till, r.token, r.workers = till, nonce, r.workers .. by
   return k
 end)
 
 local claimed, n, notes, skipped = {}, 0, {}, 0
-local by = worker .. fmt('%06d', #worker)
+local heads, fixed, last, mine = {}, {}, nil, {}
 while #streams > 0 and n < limit and skipped < 1000 do
   local first = 1
   for i = 2, #streams do
@@ -98,12 +107,10 @@ while #streams > 0 and n < limit and skipped < 1000 do
     if a.place < b.place or a.place == b.place and before(a.id, b.id) then first = i end
   end
   local s = streams[first]
-  local id = s.id
-  local at = key(id)
-  local h = call('HGET', at, 'h')
+  local id, h = s.id, s.head
   local k, new = start(h or '')
-  if k.after then
-    k.n = k.n + 1
+  if k.after and not mine[id] then
+    k.n, mine[id] = k.n + 1, true
     if not s.run then
       begin_removal()
       s.run = { key = s.key, from = s.member }
@@ -111,15 +118,11 @@ while #streams > 0 and n < limit and skipped < 1000 do
     end
     s.run.to = s.member
     if k.expires then entry('expiry', k.expires .. id, false) end
-    if k.fresh then
-      call('HSET', at, 'h', new, 'w', by)
-      claimed[2 * n + 2] = { 'h', new, 'w', by, 'e', call('HGET', at, 'e') }
-    else
-      call('HSET', at, 'h', new, 'w', (call('HGET', at, 'w') or '') .. by)
-      claimed[2 * n + 2] = call('HGETALL', at)
-    end
-    claimed[2 * n + 1] = id
-    n = n + 1
+    heads[2 * n + 1], heads[2 * n + 2] = H .. id, new
+    claimed[4 * n + 1], claimed[4 * n + 2] = id, new == last and '' or new
+    claimed[4 * n + 3], claimed[4 * n + 4] = false, k.more and call('HGETALL', X .. id) or ''
+    n, last = n + 1, new
+    fixed[n] = E .. id
     note(notes, id)
   elseif k.expired then
     local r = parse(h)
@@ -129,11 +132,13 @@ while #streams > 0 and n < limit and skipped < 1000 do
     skipped = skipped + 1
   else
     call('ZREM', s.key, s.member)
-    if k.unreadable and (h or call('EXISTS', at) == 1) then note_damaged(id) end
+    if k.unreadable and h then note_damaged(id) end
     skipped = skipped + 1
   end
   if not advance(s) then table.remove(streams, first) end
 end
+write(heads)
+for i, e in ipairs(read(fixed)) do claimed[4 * i - 1] = e end
 for _, run in ipairs(runs) do call('ZREMRANGEBYLEX', run.key, '[' .. run.from, '[' .. run.to) end
 if n > 0 then
   call('SET', given, table.concat(notes))

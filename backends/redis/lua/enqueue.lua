@@ -5,8 +5,8 @@
 --          from now is "+" and the last 17 digits of a duration.
 -- Returns  the time of the enqueue of all that this call has stored. If it hasn't stored all, a
 --          list: that time, and then for each other its place among the records, from 0, and the
---          time of its enqueue if an earlier try of this very call has stored it, otherwise the
---          stored record as HGETALL gives it.
+--          time of its enqueue if an earlier try of this very call has stored it, otherwise its
+--          head, what never changes, its value or false, and the rest as HGETALL gives it.
 --
 -- Idempotent: an id that is there isn't touched. If what never changes, which has a random
 -- part, is the same, it was stored by an earlier try of this very call, whose reply was lost.
@@ -34,7 +34,7 @@ end
 
 local answers = { NOW }
 local entries, whole, start, expires -- for the records of one head
-local expiry = {}
+local expiry, new = {}, {}
 
 local function begin(h)
   local n = tonumber(sub(h, 26, 29))
@@ -51,18 +51,24 @@ end
 
 for i = 2, #ARGV, 3 do
   local id, e = ARGV[i], ARGV[i + 2]
-  local k = P .. 't:' .. id
   if ARGV[i + 1] ~= '' then begin(ARGV[i + 1]) end
-  if none or call('EXISTS', k) == 0 then
-    call('HSET', k, 'h', whole, 'e', e)
+  if none or call('EXISTS', H .. id) == 0 then
+    local n = #new
+    new[n + 1], new[n + 2], new[n + 3], new[n + 4] = H .. id, whole, E .. id, e
     enter(entries, start .. id)
     if expires ~= '.' then enter(expiry, expires .. id) end
   else
-    local known = call('HGET', k, 'e') == e and call('HGET', k, 'h')
+    local there = call('MGET', H .. id, E .. id, V .. id)
     answers[#answers + 1] = (i - 2) / 3
-    answers[#answers + 1] = known and byte(known) == 50 and sub(known, 8, 25) or call('HGETALL', k)
+    if there[2] == e and there[1] and byte(there[1]) == 51 then
+      answers[#answers + 1] = sub(there[1], 8, 25)
+    else
+      there[4] = call('HGETALL', X .. id)
+      answers[#answers + 1] = there
+    end
   end
 end
+write(new)
 entered()
 if #expiry > 0 then put('expiry', expiry) end
 return #answers > 1 and answers or NOW

@@ -28,7 +28,7 @@ local TOKENLESS = '                                '
 
 -- parse reads a head, or returns nil if this version doesn't understand it.
 local function parse(h)
-  if not h or byte(h) ~= 50 or not string.find('RWSFC', sub(h, 2, 2), 1, true) then return nil end
+  if not h or byte(h) ~= 51 or not string.find('RWSFC', sub(h, 2, 2), 1, true) then return nil end
   local at = 30 + (tonumber(sub(h, 26, 29)) or 1e9)
   local tail = sub(h, 30, at - 1) -- it has the queue and the task
   local queue = tonumber(sub(tail, 1, 3))
@@ -44,7 +44,7 @@ local function parse(h)
   local r = {
     status = sub(h, 2, 2), level = sub(h, 3, 5), cancel = sub(h, 6, 6), own = sub(h, 7, 7),
     enqueued = sub(h, 8, 25), tail = tail, queue = sub(tail, 4, 3 + queue),
-    set = {}, -- fields and values that go with the head when it is saved
+    set = {}, -- what goes into x:<id> when the head is saved: fields and values
   }
   r.finished, r.till = take(NONE), take(NONE)
   r.run_after, r.expires = take(NONE), take(NONE)
@@ -55,14 +55,15 @@ local function parse(h)
     r.attempted = take(NONE)
   end
   r.retain, r.token = take(NONE), take(TOKENLESS)
-  local attempts, max = string.match(h, '^(%d+),(%d+);$', at)
+  local attempts, max, more, workers = string.match(h, '^(%d+),(%d+)([;+])(.*);$', at)
   if not attempts then return nil end
-  r.attempts, r.max = tonumber(attempts), max
+  r.attempts, r.max, r.more, r.workers = tonumber(attempts), max, more == '+', workers
   return r
 end
 
 local function set(r, field, value)
   local s = r.set
+  r.more = true
   s[#s + 1] = field
   s[#s + 1] = value
 end
@@ -70,20 +71,18 @@ end
 local function short(t) return (t == NONE or t == TOKENLESS) and '.' or t end
 
 local function head(r)
-  return '2' .. r.status .. r.level .. r.cancel .. r.own .. r.enqueued .. fmt('%04d', #r.tail) .. r.tail
+  return '3' .. r.status .. r.level .. r.cancel .. r.own .. r.enqueued .. fmt('%04d', #r.tail) .. r.tail
     .. short(r.finished) .. short(r.till) .. short(r.run_after) .. short(r.expires) .. short(r.started)
     .. (r.attempted == r.started and r.started ~= NONE and '=' or short(r.attempted))
-    .. short(r.retain) .. short(r.token) .. fmt('%d', r.attempts) .. ',' .. r.max .. ';'
+    .. short(r.retain) .. short(r.token) .. fmt('%d', r.attempts) .. ',' .. r.max
+    .. (r.more and '+' or ';') .. r.workers .. ';'
 end
-
-local function key(id) return P .. 't:' .. id end
 
 -- load returns a record, or nil and whether there is something that can't be read.
 local function load(id)
-  local h = call('HGET', key(id), 'h')
-  if not h then return nil, call('EXISTS', key(id)) == 1 end
+  local h = call('GET', H .. id)
   local r = parse(h)
-  return r, not r
+  return r, h and not r
 end
 
 local counts, woken, queues = {}, {}, {}
@@ -255,7 +254,7 @@ end
 local function erase(id)
   entry('ids', id, false)
   entry('erred', id, false)
-  call('DEL', key(id))
+  call('DEL', H .. id, E .. id, V .. id, X .. id)
   tell(id)
 end
 
@@ -283,8 +282,12 @@ local function save(id, r)
     r.gone = true
     return erase(id)
   end
-  set(r, 'h', head(r))
-  call('HSET', key(id), unpack(r.set))
+  if #r.set > 0 then call('HSET', X .. id, unpack(r.set)) end
+  if r.value then
+    call('MSET', H .. id, head(r), V .. id, r.value)
+  else
+    call('SET', H .. id, head(r))
+  end
   place(id, r)
   if r.finishing then tell(id) end
 end
@@ -345,10 +348,10 @@ local function done()
   end
 end
 
--- The workers of a record are in one string, each followed by its length in 6 digits, so
+-- The workers of a record are in one text at the end of its head, each followed by its length in 6 digits, so
 -- that the newest can be read and taken back without reading the others.
 local function last_worker(w)
-  if not w or w == '' then return '', '' end
+  if w == '' then return '', '' end
   local n = tonumber(sub(w, -6))
   return sub(w, -6 - n, -7), sub(w, 1, -7 - n)
 end
@@ -361,7 +364,7 @@ end
 
 local function cancel(id, r, reason)
   if reason == '' then
-    call('HDEL', key(id), 'cr')
+    call('HDEL', X .. id, 'cr')
   else
     set(r, 'cr', reason)
   end
@@ -373,15 +376,15 @@ local function wait(r, till) r.status, r.run_after, r.till, r.token, r.own = 'R'
 
 -- fail records an error: its time, attempt and worker, and the caller's encoded rest.
 local function fail(id, r, body)
-  local w = last_worker(call('HGET', key(id), 'w'))
-  local n = call('HINCRBY', key(id), 'xc', 1)
+  local w = last_worker(r.workers)
+  local n = call('HINCRBY', X .. id, 'xc', 1)
   set(r, 'x' .. n, NOW .. fmt('%010d%06d', r.attempts, #w) .. w .. body)
   entry('erred', id, true)
 end
 
-local function uncount(id, r, never_started)
-  local _, others = last_worker(call('HGET', key(id), 'w'))
-  set(r, 'w', others)
+local function uncount(r, never_started)
+  local _
+  _, r.workers = last_worker(r.workers)
   if r.attempts > 0 then r.attempts = r.attempts - 1 end
   if never_started and r.attempts == 0 then r.started, r.attempted = NONE, NONE end
 end
@@ -399,26 +402,26 @@ end
 local function settle(id, r, kind, value, err, later, reason)
   local requested = r.cancel == '1'
   if kind == 's' then
-    if value ~= '' then set(r, 'v', value) end
-    if requested then call('HDEL', key(id), 'cr') end
+    if value ~= '' then r.value = value end
+    if requested then call('HDEL', X .. id, 'cr') end
     succeeded(r)
   elseif kind == 'c' then
     if err ~= '' then fail(id, r, sub(err, 2)) end
-    if requested and reason == '' then reason = call('HGET', key(id), 'cr') or '' end
+    if requested and reason == '' then reason = call('HGET', X .. id, 'cr') or '' end
     cancel(id, r, reason)
   elseif kind == 'f' or kind == 'r' then
     fail(id, r, sub(err, 2))
     if requested then
-      cancel(id, r, call('HGET', key(id), 'cr') or '')
+      cancel(id, r, call('HGET', X .. id, 'cr') or '')
     elseif kind == 'f' or r.attempts >= tonumber(r.max) then
       finish(r, 'F')
     else
       wait(r, from_now(later))
     end
   else
-    uncount(id, r, kind == 'l')
+    uncount(r, kind == 'l')
     if requested then
-      cancel(id, r, call('HGET', key(id), 'cr') or '')
+      cancel(id, r, call('HGET', X .. id, 'cr') or '')
     elseif kind == 'l' and later == '000000000000000000' then
       wait(r, r.run_after)
     else

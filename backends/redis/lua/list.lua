@@ -33,8 +33,7 @@ local named = not (every_queue and every_task)
 local all = every_status and not timed and not named and newest_worker == ''
 
 -- candidate reports whether a record may match. A head that is cut can't be decoded.
-local function candidate(id)
-  local h = call('HGET', P .. 't:' .. id, 'h')
+local function candidate(h)
   if not h or #h < 33 or not (every_status or letters[byte(h, 2)]) then return false end
   local stop = 29 + (tonumber(sub(h, 26, 29)) or 0)
   if named then
@@ -47,13 +46,21 @@ local function candidate(id)
     if not early(t) and (since ~= '' and t < since or till ~= '' and t > till) then return false end
     if finished ~= '' and not early(f) and f > finished then return false end
   end
-  return newest_worker == '' or sub(call('HGET', P .. 't:' .. id, 'w') or '', -#newest_worker) == newest_worker
+  return newest_worker == '' or sub(h, -#newest_worker - 1, -2) == newest_worker
+end
+
+-- heads reads those of ids.
+local function heads(ids)
+  local keys = {}
+  for i, id in ipairs(ids) do keys[i] = H .. id end
+  return read(keys)
 end
 
 if #ARGV > last_task then
-  local found = {}
-  for i = last_task + 1, #ARGV do
-    if candidate(ARGV[i]) then found[#found + 1] = ARGV[i] end
+  local ids, found = {}, {}
+  for i = last_task + 1, #ARGV do ids[#ids + 1] = ARGV[i] end
+  for i, h in ipairs(heads(ids)) do
+    if candidate(h) then found[#found + 1] = ids[i] end
   end
   return { 1, '', #ARGV - last_task, found }
 end
@@ -67,9 +74,10 @@ while looked < look do
   else
     ids = call('ZRANGEBYLEX', index, at == '' and '-' or '(' .. at, '+', 'LIMIT', 0, step)
   end
+  local have = all and {} or heads(ids)
   for i, id in ipairs(ids) do
     at = id
-    if all or candidate(id) then
+    if all or candidate(have[i]) then
       found[#found + 1] = id
       if #found == want then
         return { i == #ids and i < step and 1 or 0, at, looked + i, found }

@@ -11,8 +11,7 @@ displace(id, r)
 settle(id, r, 'l', '', '', '000000000000000000', '')
 if r.status == 'R' then
   count(r, 1)
-  set(r, 'h', head(r))
-  call('HSET', key(id), unpack(r.set))
+  call('SET', H .. id, head(r))
   call('HSET', P .. 'damaged', id, ARGV[7])
 else
   save(id, r)

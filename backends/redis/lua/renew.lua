@@ -18,7 +18,7 @@ for i = 6, #ARGV, 2 do
     r.till, r.own = answers[1], '1'
     save(id, r)
     answers[#answers + 1] = r.cancel
-    if r.cancel == '1' then answers[#answers] = '1' .. (call('HGET', key(id), 'cr') or '') end
+    if r.cancel == '1' then answers[#answers] = '1' .. (call('HGET', X .. id, 'cr') or '') end
   end
 end
 done()

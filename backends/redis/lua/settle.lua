@@ -19,15 +19,24 @@ local succeed = kept(function(r)
 end)
 
 local leases, claims, ends = table_of(leaving, 'leases'), {}, {}
-local answers, n, i, last, token = {}, 0, 5, #ARGV, nil
+local keys, n, i, last, token = {}, 0, 5, #ARGV, nil
+while i <= last do
+  n = n + 1
+  keys[n] = H .. ARGV[i]
+  i = i + (ARGV[i + 2] == 's' and 4 or 6)
+end
+local heads, news, values, ended, answers = read(keys), {}, {}, {}, {}
+n, i = 0, 5
 while i <= last do
   local id, kind = ARGV[i], ARGV[i + 2]
   if ARGV[i + 1] ~= '' then token = ARGV[i + 1] end
-  local at = key(id)
-  local h, k, new = call('HGET', at, 'h'), nil, nil
+  n = n + 1
+  local h, k, new = heads[n], nil, nil
   if kind == 's' and h then k, new = succeed(h) end
   local answer = 0
-  if k and k.after then
+  if ended[id] then
+    answer = 1 -- its lease is over since an outcome before
+  elseif k and k.after then
     if k.token == token then
       if k.own then
         leave(leases, 'leases', k.held .. id)
@@ -37,11 +46,9 @@ while i <= last do
       end
       k.n = k.n + 1
       note(table_of(ends, k.till), id)
-      if ARGV[i + 3] == '' then
-        call('HSET', at, 'h', new)
-      else
-        call('HSET', at, 'h', new, 'v', ARGV[i + 3])
-      end
+      ended[id] = true
+      news[#news + 1], news[#news + 2] = keys[n], new
+      if ARGV[i + 3] ~= '' then values[#values + 1], values[#values + 2] = V .. id, ARGV[i + 3] end
       tell(id)
     else
       answer = 1
@@ -49,7 +56,7 @@ while i <= last do
   else
     local r = parse(h)
     if not r then
-      answer = call('EXISTS', at) == 1 and 2 or 1
+      answer = h and 2 or 1
     elseif r.status ~= 'W' or r.token ~= token then
       answer = 1
     else
@@ -60,12 +67,14 @@ while i <= last do
         settle(id, r, kind, nil, ARGV[i + 3], ARGV[i + 4], ARGV[i + 5])
       end
       save(id, r)
+      ended[id] = true
     end
   end
-  n = n + 1
   answers[n] = answer
   i = i + (kind == 's' and 4 or 6)
 end
+write(values)
+write(news)
 for _, k in ipairs(claims) do depart(k.held, k.token, k.n) end
 for till, row in pairs(ends) do enter(table_of(joining, 'final'), till .. NOW .. table.concat(row)) end
 done()

@@ -15,7 +15,7 @@ const (
 	// look at, leastLook how many each does, however many shards there are, and fetchPiece how
 	// many records are fetched together.
 	listPiece  = 500
-	listLook   = 2_500
+	listLook   = 2_000 // no more than list.lua can read by one command
 	leastLook  = 250
 	fetchPiece = 100
 	// listFew is how many records may have the wanted statuses for their indexes to be

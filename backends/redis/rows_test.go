@@ -1,10 +1,13 @@
 package redis_test
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
 	"time"
+
+	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/sideman-go/sideman/backends/redis"
 	"github.com/sideman-go/sideman/tasks"
@@ -188,4 +191,47 @@ func TestSweepOfFinalTogether(t *testing.T) {
 	if page, err := b.List(t.Context(), tasks.ListRequest{}); err != nil || len(page.Records) > 0 {
 		t.Error(fmt.Sprint(page), err)
 	}
+}
+
+// Of two outcomes of one attempt in one script the second comes too late, whatever they are.
+func TestSettleTwiceTogether(t *testing.T) {
+	b := open(t)
+	claimed := together(t, b, 4, time.Minute)
+	pairs := [][2]tasks.Outcome{
+		{success(claimed[0]), success(claimed[0])},
+		{success(claimed[1]), failure(claimed[1])},
+		{failure(claimed[2]), success(claimed[2])},
+		{{Lease: claimed[3].Lease, Kind: tasks.OutcomeRelease}, success(claimed[3])},
+	}
+	var outs []tasks.Outcome
+	for _, p := range pairs {
+		outs = append(outs, p[:]...)
+	}
+	for i, err := range settle(t, b, outs...) {
+		if second := i%2 == 1; second != errors.Is(err, tasks.ErrLeaseLost) || !second && err != nil {
+			t.Errorf("outcome %d: %v", i, err)
+		}
+	}
+	for i, want := range []tasks.Status{tasks.Successful, tasks.Successful, tasks.Failed, tasks.Ready} {
+		if r := get(t, b, claimed[i].Record.ID); r.Status != want {
+			t.Errorf("record %d is %s, want %s", i, r.Status, want)
+		}
+	}
+}
+
+// A record that stands in the index of READY twice is claimed once, and the wrong entry goes.
+func TestClaimOfASecondEntry(t *testing.T) {
+	var o redis.Options
+	b := open(t, func(p *redis.Options) { o = *p })
+	r := rec()
+	enqueue(t, b, r)
+	if n := b.Client().ZAdd(t.Context(), "{"+o.Namespace+":0}:ready:default", goredis.Z{Member: fmt.Sprintf("%03d%018d%s", 199, 1, r.ID)}).Val(); n != 1 {
+		t.Fatal("there was such an entry")
+	}
+	if got := claim(t, b, 10); len(got) != 1 || got[0].Record.ID != r.ID {
+		t.Errorf("claimed %v", claimedIDs(got))
+	} else {
+		settleOne(t, b, success(got[0]))
+	}
+	agrees(t, b, &o, "ready:default", 0)
 }

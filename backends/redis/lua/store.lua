@@ -14,15 +14,8 @@ local function write(keys)
   for i = 1, #keys, 2000 do call('MSET', unpack(keys, i, math.min(i + 1999, #keys))) end
 end
 
--- read gets the values of keys, false for each that isn't there.
-local function read(keys)
-  if #keys <= 2000 then return #keys == 0 and {} or call('MGET', unpack(keys)) end
-  local values = {}
-  for i = 1, #keys, 2000 do
-    for j, v in ipairs(call('MGET', unpack(keys, i, math.min(i + 1999, #keys)))) do values[i + j - 1] = v end
-  end
-  return values
-end
+-- read gets the values of keys, false for each that isn't there. They are no more than unpack can take.
+local function read(keys) return #keys == 0 and {} or call('MGET', unpack(keys)) end
 
 -- table_of returns the table that another one has for a key.
 local function table_of(tables, key)

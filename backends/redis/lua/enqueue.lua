@@ -55,6 +55,10 @@ for i = 2, #ARGV, 3 do
   if none or call('EXISTS', H .. id) == 0 then
     local n = #new
     new[n + 1], new[n + 2], new[n + 3], new[n + 4] = H .. id, whole, E .. id, e
+    if not none then -- another one may have the same id
+      write(new)
+      new = {}
+    end
     enter(entries, start .. id)
     if expires ~= '.' then enter(expiry, expires .. id) end
   else

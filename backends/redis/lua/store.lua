@@ -92,6 +92,10 @@ local function admit(all)
       local n = #new
       new[n + 1], new[n + 2] = H .. id, m.front .. now .. m.behind
       new[n + 3], new[n + 4] = E .. id, sub(v, stop + 1)
+      if not none then -- it may come twice
+        write(new)
+        new = {}
+      end
       if m.entries then
         enter(m.entries, m.level .. now .. id)
       else

@@ -75,23 +75,23 @@
 //
 // The keys of a shard start with "{namespace:shard}:"; lua/base.lua lists them. A record is a
 // string with a versioned head that scripts read and write, another one with an encoded part that
-// never changes, and, where there are any, one with the value and a hash with errors and the reason of
-// a cancellation; it takes about 1 KB and its arguments. Before it is indexed it is a field of one hash.
-// Final records are deleted by workers when their retention is over. Redis's own expiry isn't used for records, and a
-// server that evicts keys loses tasks.
+// never changes, and, where there are any, one with the value and a hash with errors and the reason
+// of a cancellation; it takes about 1 KB and its arguments. Before it is indexed it is a field of
+// one hash. Final records are deleted by workers when their retention is over. Redis's own expiry
+// isn't used for records, and a server that evicts keys loses tasks.
 //
 // A server at its maxmemory refuses new tasks with tasks.ErrUnavailable and stores none of
 // them by halves; what is stored already can be claimed, settled and deleted.
 //
 // # Limits
 //
-// An Enqueue of very many records is one script, during which the server does nothing else:
-// 10,000 take about a fifth of a second. FAILED and CANCELLED records and those with
-// errors are found by indexes of their own, and so are READY and RUNNING ones if there are 10,000 or fewer. Otherwise
+// An Enqueue of very many records is one script, during which the server does nothing else: 10,000
+// take about a fifth of a second. FAILED and CANCELLED records and those with errors are found by
+// indexes of their own, and so are READY and RUNNING ones if there are 10,000 or fewer. Otherwise
 // List looks at the heads of up to 100,000 records for a page, in scripts of a few thousand: to
-// find the few SUCCESSFUL ones of a task among a million takes seconds. Users of an ACL need the commands of the scripts and, for wake-ups, the
-// channel "namespace:news"; without it, idle workers poll four times a second. Not for a Ring
-// of go-redis, and not for replicas.
+// find the few SUCCESSFUL ones of a task among a million takes seconds. Users of an ACL need the
+// commands of the scripts, MULTI and EXEC, and, for wake-ups, the channel "namespace:news"; without
+// it, idle workers poll four times a second. Not for a Ring of go-redis, and not for replicas.
 //
 // # Findings of Check
 //

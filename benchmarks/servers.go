@@ -81,7 +81,7 @@ func openPair(ctx context.Context, on, dir string, size sizes) (*pair, error) {
 		ours := in(at)
 		return &pair{
 			on: on, ours: ours, peer: &asynqQueue{url: at},
-			raw: &rawSideman{sideman: ours}, full: &filled{sideman: in(strings.TrimSuffix(at, "/0") + "/1"), fill: finishMany, n: size.finished},
+			raw: &rawSideman{sideman: ours}, full: &filled{sideman: in(strings.TrimSuffix(at, "/0") + "/1"), fill: finishMany, tidy: rewritten(at), n: size.finished},
 			cpu: cpuOf(s), about: about, stop: s.Close,
 		}, err
 	}
@@ -181,6 +181,30 @@ func flush(ctx context.Context, url string) error {
 // once a second. The tests' servers sync it after every command.
 func persist(ctx context.Context, url string) error {
 	return onRedisConn(url, func(c *redis.Client) error { return c.ConfigSet(ctx, "appendfsync", "everysec").Err() })
+}
+
+// rewritten waits until the server isn't writing its append-only file anew, as it does in a process beside it
+// once that has grown: what has made it grow is what came before.
+func rewritten(url string) func(context.Context) error {
+	return func(ctx context.Context) error {
+		return onRedisConn(url, func(c *redis.Client) error {
+			for {
+				info, err := c.InfoMap(ctx, "persistence").Result()
+				if err != nil {
+					return err
+				}
+				p := info["Persistence"]
+				if p["aof_rewrite_in_progress"] == "0" && p["aof_rewrite_scheduled"] == "0" {
+					return nil
+				}
+				select {
+				case <-time.After(100 * time.Millisecond):
+				case <-ctx.Done():
+					return ctx.Err()
+				}
+			}
+		})
+	}
 }
 
 func aboutRedis(ctx context.Context, url string) (about string, err error) {

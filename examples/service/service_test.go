@@ -199,7 +199,8 @@ func TestKill(t *testing.T) {
 	var ids []string
 	const rounds, perRound = 4, 12
 	for round := range rounds {
-		c := start(t, data, 100*time.Millisecond)
+		// Longer than it takes to send and to look, also on a slow machine.
+		c := start(t, data, time.Second)
 		for i := range perRound {
 			text := fmt.Appendf(nil, "round %d upload %d", round, i)
 			ids = append(ids, c.do(t, http.MethodPost, "/files", text, http.StatusAccepted).ID)

@@ -33,9 +33,9 @@ local paused = {}
 for _, q in ipairs(call('SMEMBERS', P .. 'paused')) do paused[q] = true end
 
 -- A stream walks the due records of one queue in order. The rest of a level whose next
--- record isn't due yet is skipped in one step. The heads of those that are due are read with them. All
--- that it comes to leaves the index: between two such steps that is a run, of which the ends are enough
--- to take it out.
+-- record isn't due yet is skipped in one step. The heads of those that are due are read together, once
+-- the first of them is wanted. All that it comes to leaves the index: between two such steps that is a
+-- run, of which the ends are enough to take it out.
 local runs = {}
 local several = #names > 1
 local chunk = math.max(1, math.min(limit, math.ceil(limit / math.max(#names, 1)) + 1))
@@ -49,16 +49,14 @@ local function advance(s)
       s.last = #s.members < chunk
       if #s.members == 0 then return false, s.from == '-' end
       s.from = '(' .. s.members[#s.members]
-      local keys = {}
-      s.ids = {}
+      s.ids, s.keys, s.heads = {}, {}, nil
       for i, due in ipairs(s.members) do
         if sub(due, 4, 21) > NOW then break end
         local id = sub(due, 22)
-        s.ids[i], keys[i] = id, H .. id
+        s.ids[i], s.keys[i] = id, H .. id
       end
-      s.heads = read(keys)
     elseif s.ids[s.at] then
-      s.member, s.id, s.head = m, s.ids[s.at], s.heads[s.at]
+      s.member, s.id = m, s.ids[s.at]
       if several then s.place = sub(m, 1, 21) end
       return true
     else
@@ -107,7 +105,8 @@ while #streams > 0 and n < limit and skipped < 1000 do
     if a.place < b.place or a.place == b.place and before(a.id, b.id) then first = i end
   end
   local s = streams[first]
-  local id, h = s.id, s.head
+  s.heads = s.heads or read(s.keys)
+  local id, h = s.id, s.heads[s.at]
   local k, new = start(h or '')
   if k.after and not mine[id] then
     k.n, mine[id] = k.n + 1, true

@@ -32,15 +32,18 @@ func TestClaimsBeginAtMarks(t *testing.T) {
 				recs[i] = rec(func(r *tasks.Record) { r.Queue, r.Priority = []string{"a", "b"}[i%2], i*3/n })
 			}
 			enqueue(t, b, recs...)
+			from := time.Now()
 			for range n / part {
 				if got := claim(t, b, part, queues...); len(got) != part {
 					t.Fatalf("claimed %d, want %d", len(got), part)
 				}
 			}
+			seconds := int(time.Since(from) / time.Second)
 			read := readReady(t, b, n)
 			// Each claim looks at both queues for what comes first, and takes that: three times its
-			// records. A claim in each second begins at the beginning.
-			if read > 5*n {
+			// records. A claim in each second begins at the beginning, and steps over what is claimed:
+			// there are few such seconds, but on a slow machine.
+			if read > int64(5+2*min(seconds, 3))*n {
 				t.Errorf("the server has read %d entries of the index for %d records", read, n)
 			}
 		})

@@ -76,7 +76,7 @@
 // The keys of a shard start with "{namespace:shard}:"; lua/base.lua lists them. A record is a
 // string with a versioned head that scripts read and write, another one with an encoded part that
 // never changes, and, where there are any, one with the value and a hash with errors and the reason
-// of a cancellation; it takes about 1 KB and its arguments. Before it is indexed it is a field of
+// of a cancellation; it takes about 650 bytes and its arguments. Before it is indexed it is a field of
 // one hash. Final records are deleted by workers when their retention is over. Redis's own expiry
 // isn't used for records, and a server that evicts keys loses tasks.
 //

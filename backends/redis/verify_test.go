@@ -48,9 +48,13 @@ func (b *Backend) verifyShard(ctx context.Context, shard int) error {
 	if err != nil {
 		return err
 	}
+	there := func(name string) bool {
+		_, found := slices.BinarySearch(keys, prefix+name)
+		return found
+	}
 	for _, key := range keys {
 		name := key[len(prefix):]
-		if kind, id, _ := strings.Cut(name, ":"); len(kind) == 1 && kind != "h" && !slices.Contains(keys, prefix+"h:"+id) {
+		if kind, id, _ := strings.Cut(name, ":"); len(kind) == 1 && kind != "h" && !there("h:"+id) {
 			add("%s is left over", key)
 		}
 		id, found := strings.CutPrefix(name, "h:")
@@ -81,7 +85,7 @@ func (b *Backend) verifyShard(ctx context.Context, shard int) error {
 		if n := fmt.Sprintf("%d,%d", r.Attempts(), r.MaxAttempts); !strings.Contains(h, n+";") && !strings.Contains(h, n+"+") {
 			add("record %q: head %q and %d workers", id, h, r.Attempts())
 		}
-		if n := b.client.Exists(ctx, prefix+"x:"+id).Val(); n > 0 && !s.more {
+		if there("x:"+id) && !s.more {
 			add("record %q has more than its head %q says", id, h)
 		}
 		switch r.Status {

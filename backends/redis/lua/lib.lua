@@ -348,8 +348,8 @@ local function done()
   end
 end
 
--- The workers of a record are in one text at the end of its head, each followed by its length in 6 digits, so
--- that the newest can be read and taken back without reading the others.
+-- The workers of a record are in one text at the end of its head, each followed by its length in 6
+-- digits, so that the newest can be read and taken back without reading the others.
 local function last_worker(w)
   if w == '' then return '', '' end
   local n = tonumber(sub(w, -6))

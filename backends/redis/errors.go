@@ -26,11 +26,12 @@ type fault struct {
 func (f fault) notRun() bool { return f.err != nil && !f.maybe && !f.passing }
 
 // The errors with which a server refuses to run a command at all: nothing was changed. Those
-// that pass by themselves within moments come first.
+// that pass by themselves within moments come first. A client of a cluster follows where MOVED and
+// ASK lead, three times by default: it gives up on a slot that moves on meanwhile.
 func refusals() (passing, lasting []string) {
-	return []string{"LOADING", "CLUSTERDOWN", "TRYAGAIN", "MASTERDOWN", "READONLY", "BUSY"},
+	return []string{"LOADING", "CLUSTERDOWN", "TRYAGAIN", "MASTERDOWN", "READONLY", "BUSY", "MOVED", "ASK"},
 		[]string{
-			"OOM", "MISCONF", "NOREPLICAS", "MOVED", "ASK", "NOAUTH", "WRONGPASS", "NOPERM", "CROSSSLOT",
+			"OOM", "MISCONF", "NOREPLICAS", "NOAUTH", "WRONGPASS", "NOPERM", "CROSSSLOT",
 			"ERR max number of clients", "DENIED", "UNKILLABLE",
 		}
 }

@@ -36,12 +36,20 @@ func (b *Backend) find(ctx context.Context, id string) (*stored, error) {
 		return found[0].rec, errors.Join(err, found[0].err)
 	}
 	// In this order: what isn't in the first any more is in the second.
-	text, err := b.client.HGet(ctx, b.prefix(b.shard(id))+"in", id).Result()
+	var text string
+	appended := false
+	err = b.patiently(ctx, reads, func() (err error) {
+		text, err = b.client.HGet(ctx, b.prefix(b.shard(id))+"in", id).Result()
+		if appended = err == nil; errors.Is(err, redis.Nil) {
+			return nil
+		}
+		return err
+	})
 	switch {
-	case err == nil:
+	case err != nil:
+		return nil, err
+	case appended:
 		return decodeAppended(id, text)
-	case !errors.Is(err, redis.Nil):
-		return nil, classify(err).err
 	}
 	found, err = b.read(ctx, []string{id})
 	if err != nil || found[0].there() {
@@ -58,8 +66,16 @@ type reading struct {
 
 func (r reading) there() bool { return r.rec != nil || r.err != nil }
 
-// read reads indexed records, each as it was at one time.
-func (b *Backend) read(ctx context.Context, ids []string) ([]reading, error) {
+// read reads indexed records, each as it was at one time. Its error is one of classify's.
+func (b *Backend) read(ctx context.Context, ids []string) (found []reading, err error) {
+	err = b.patiently(ctx, reads, func() (err error) {
+		found, err = b.readOnce(ctx, ids)
+		return err
+	})
+	return found, err
+}
+
+func (b *Backend) readOnce(ctx context.Context, ids []string) ([]reading, error) {
 	found := make([]reading, len(ids))
 	cmds := make([]*redis.SliceCmd, len(ids))
 	_, err := b.client.Pipelined(ctx, func(p redis.Pipeliner) error {
@@ -70,7 +86,7 @@ func (b *Backend) read(ctx context.Context, ids []string) ([]reading, error) {
 		return nil
 	})
 	if err != nil {
-		return found, classify(err).err
+		return found, err
 	}
 	var more []int
 	for i, cmd := range cmds {
@@ -91,7 +107,7 @@ func (b *Backend) read(ctx context.Context, ids []string) ([]reading, error) {
 		return nil
 	})
 	if err != nil {
-		return found, classify(err).err
+		return found, err
 	}
 	for _, i := range more {
 		found[i] = decodeFound(ids[i], cmds[i].Val(), rest[i].Val())

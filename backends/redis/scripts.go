@@ -96,7 +96,7 @@ type onceCmd struct{ *redis.Cmd }
 // NoRetry implements redis.Cmder.
 func (onceCmd) NoRetry() bool { return true }
 
-// A script whose outcome isn't known is sent maxTries times at most. One that was refused for
+// What isn't known to have been run is sent maxTries times at most. What was refused for
 // a passing reason (a fail-over, a slot on the move) is sent again for patience.
 const (
 	maxTries  = 4
@@ -113,16 +113,26 @@ func (b *Backend) eval(ctx context.Context, s *script, shard int, args ...any) (
 	return b.send(ctx, b.client, s, shard, args)
 }
 
-// send is eval without looking at the layout. A script that the server has refused to run
-// for a passing reason is sent again; one of which it isn't known only if that does no harm.
-func (b *Backend) send(ctx context.Context, c processor, s *script, shard int, args []any) (any, error) {
+// send is eval without looking at the layout.
+func (b *Backend) send(ctx context.Context, c processor, s *script, shard int, args []any) (reply any, err error) {
+	err = b.patiently(ctx, s.mode, func() (err error) {
+		reply, err = b.sendOnce(ctx, c, s, shard, args)
+		return err
+	})
+	return reply, err
+}
+
+// patiently calls fn, whose error is go-redis's, and returns one of classify's. What the server has
+// refused to run for a passing reason is called again; that of which it isn't known only if it
+// does no harm.
+func (b *Backend) patiently(ctx context.Context, m mode, fn func() error) error {
 	var maybe error     // why an earlier try may have been run
 	var start time.Time // of the first failure
 	maybes := 0
 	for wait := firstWait; ; wait = min(wait*2, maxWait) {
-		reply, err := b.sendOnce(ctx, c, s, shard, args)
+		err := fn()
 		if err == nil {
-			return reply, nil
+			return nil
 		}
 		if start.IsZero() {
 			start = time.Now()
@@ -130,18 +140,18 @@ func (b *Backend) send(ctx context.Context, c processor, s *script, shard int, a
 		f := classify(err)
 		if f.maybe {
 			maybes++
-			if maybe == nil && s.mode != reads {
+			if maybe == nil && m != reads {
 				maybe = err
 			}
 		}
-		retry := f.passing && time.Since(start) < patience || f.maybe && s.mode != once && maybes < maxTries
+		retry := f.passing && time.Since(start) < patience || f.maybe && m != once && maybes < maxTries
 		if retry && ctx.Err() == nil && sleep(ctx, b.done, wait) == nil {
 			continue
 		}
 		if maybe != nil {
-			return nil, unknown(maybe)
+			return unknown(maybe)
 		}
-		return nil, f.err
+		return f.err
 	}
 }
 

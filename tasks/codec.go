@@ -18,13 +18,9 @@ func encode(v any, what string, most int) (raw json.RawMessage, err error) {
 			raw, err = nil, fmt.Errorf("%w: %s of type %T: panic: %v", ErrNotSerializable, what, v, p)
 		}
 	}()
-	var buf bytes.Buffer
-	enc := json.NewEncoder(&buf)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(v); err != nil {
+	if raw, err = marshal(v); err != nil {
 		return nil, fmt.Errorf("%w: %s of type %T: %w", ErrNotSerializable, what, v, err)
 	}
-	raw = bytes.TrimSuffix(buf.Bytes(), []byte("\n"))
 	if !utf8.Valid(raw) { // a json.RawMessage or MarshalJSON's, which encoding/json leaves as it is
 		raw = bytes.ToValidUTF8(raw, []byte("\uFFFD"))
 	}
@@ -32,6 +28,22 @@ func encode(v any, what string, most int) (raw json.RawMessage, err error) {
 		return nil, err
 	}
 	return raw, nil
+}
+
+// marshal is json.Marshal without its escapes for HTML. Most values have nothing to be escaped, and
+// an encoder of their own would cost them as much again.
+func marshal(v any) (json.RawMessage, error) {
+	raw, err := json.Marshal(v)
+	if err != nil || !bytes.Contains(raw, []byte(`\u00`)) {
+		return raw, err
+	}
+	var buf bytes.Buffer
+	enc := json.NewEncoder(&buf)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		return nil, err
+	}
+	return bytes.TrimSuffix(buf.Bytes(), []byte("\n")), nil
 }
 
 // decode reads what encode wrote. A number that goes into an any stays exact, as a

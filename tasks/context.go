@@ -23,9 +23,11 @@ type Info struct {
 
 type infoKey struct{}
 
-// infoSource is kept in the context instead of an Info, so that handlers that
-// don't ask cost nothing.
+// infoSource is the context of a handler. It has what an Info is made from instead of an Info,
+// so that handlers that don't ask cost nothing.
 type infoSource struct {
+	context.Context //nolint:containedctx // it is a context itself
+
 	app *App
 	rec *Record
 	// workers is the record's WorkerIDs as of this attempt: a goroutine that the handler
@@ -34,7 +36,15 @@ type infoSource struct {
 }
 
 func withInfo(ctx context.Context, app *App, rec *Record) context.Context {
-	return context.WithValue(ctx, infoKey{}, &infoSource{app, rec, rec.WorkerIDs})
+	return &infoSource{ctx, app, rec, rec.WorkerIDs}
+}
+
+// Value implements context.Context.
+func (s *infoSource) Value(key any) any {
+	if key == (infoKey{}) {
+		return s
+	}
+	return s.Context.Value(key)
 }
 
 // FromContext returns what is known about the run whose handler or

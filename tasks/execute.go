@@ -30,9 +30,16 @@ func (a *App) execute(ctx context.Context, rec *Record, done func(Outcome)) {
 				err = ErrGoexit
 			}
 		}
-		out := Outcome{Kind: OutcomeFailure, Error: &AttemptError{Type: ErrorTypeGoexit, Message: "the backoff policy called runtime.Goexit"}}
-		defer func() { done(out) }()
+		var out Outcome
+		decided := false
+		defer func() {
+			if !decided {
+				out = Outcome{Kind: OutcomeFailure, Error: &AttemptError{Type: ErrorTypeGoexit, Message: "the backoff policy called runtime.Goexit"}}
+			}
+			done(out)
+		}()
 		out = a.outcome(ctx, def, rec, value, err)
+		decided = true
 	}()
 	switch {
 	case def == nil:

@@ -47,9 +47,10 @@ func (w *Worker) settleAll(batch []*job) {
 // settleOnce makes one call to the store. It returns the jobs that are still to
 // be settled, and why if the same may be tried again.
 func (w *Worker) settleOnce(jobs []*job) ([]*job, error) {
-	outs := make([]tasks.Outcome, len(jobs))
-	for i, j := range jobs {
-		outs[i] = j.out
+	outs := w.outs[:0]
+	w.outs = nil
+	for _, j := range jobs {
+		outs = append(outs, j.out)
 	}
 	ctx, cancel := context.WithTimeout(w.storing.ctx, callTimeout)
 	defer cancel()
@@ -65,6 +66,8 @@ func (w *Worker) settleOnce(jobs []*job) ([]*job, error) {
 		}
 		return jobs, err
 	}
+	clear(outs)
+	w.outs = outs // not where Settle failed, which may go on in the background
 	left, again := jobs[:0], error(nil)
 	stored := make([]*job, 0, len(jobs))
 	var lost []*job

@@ -66,7 +66,8 @@ type Worker struct {
 	finishes   *batch.Queue[*tasks.Record] // records whose Finished hooks are due
 	handlerEnd chan struct{}               // told, if the worker stops, when a handler ends
 
-	claimTook time.Duration // the last claim that gave something; the dispatcher's own
+	claimTook time.Duration   // the last claim that gave something; the dispatcher's own
+	outs      []tasks.Outcome // memory for the next settle; the settler's own
 
 	mu          sync.Mutex
 	jobs        []*job // every record that is held: buffered, running or unsettled

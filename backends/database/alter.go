@@ -85,7 +85,7 @@ func (b *Backend) alter(ctx context.Context, change tasks.Change, ids []string, 
 			continue
 		}
 		was := r.rec.Status
-		gone, err := lifecycle.Alter(&r.rec, change, atLeast(atLeast(now, r.rec.LastAttemptedAt), r.rec.FinishedAt))
+		gone, err := lifecycle.Alter(r.rec, change, atLeast(atLeast(now, r.rec.LastAttemptedAt), r.rec.FinishedAt))
 		if err != nil {
 			answers[i] = tasks.Altered{Status: was, Err: err}
 			continue

@@ -71,7 +71,7 @@ func (b *Backend) settled(r *row) changed {
 		c.until = r.until
 	case r.rec.Status.Final():
 		r.token = nil
-		at, atOnce := b.keep.PruneAt(&r.rec)
+		at, atOnce := b.keep.PruneAt(r.rec)
 		c.gone = atOnce
 		if !at.Equal(lifecycle.Forever()) {
 			c.until = at
@@ -102,7 +102,7 @@ func (b *Backend) find(ctx context.Context, query string, args ...any) (rows []*
 			return err
 		}
 		r.version = version
-		rows = append(rows, r)
+		rows = append(rows, &r)
 		return nil
 	})
 	return rows, now, err
@@ -128,7 +128,7 @@ func (b *Backend) swap(ctx context.Context, all []changed, cancelled bool) (map[
 		said                         []string
 	)
 	for i, c := range all {
-		r := &c.row.rec
+		r := c.row.rec
 		ids[i], versions[i] = r.ID, c.row.version
 		status[i] = statusCode(r.Status)
 		if c.gone {

@@ -36,11 +36,13 @@ const hasExpired = `(t.attempts = 0 AND t.expires_at IS NOT NULL AND t.expires_a
 // Nothing that is deferred is looked at: a level ends where due is in the future.
 //
 // The records are written by their places, all in one scan: joined with them, each would be a
-// scan of its own. What is the same for all is in a SELECT, which is computed once.
+// scan of its own. What is the same for all is in a SELECT, which is computed once. That is
+// the statement itself, so its records are on their way while the next is written, and none is put by.
 //
 // The row of the claim is written by the same statement as the records become RUNNING, and
-// so is that of the final ones: a sweep never misses one. A row of another claim at
-// the place of one that is over has another key.
+// so is that of the final ones: a sweep never misses one. They are made from what is locked, and so
+// may name a record that was somewhere else: who goes by them looks at the record. A row of
+// another claim at the place of one that is over has another key.
 const sqlClaim = `WITH RECURSIVE <queues>, <levels>,
 single AS MATERIALIZED (SELECT count(*) = 1 AS one FROM level),
 head AS MATERIALIZED (
@@ -59,47 +61,43 @@ share AS (
 	SELECT l.queue, l.priority, l.first, l.id, $3::int8 FROM level l WHERE (SELECT o.one FROM single o)
 ),
 taken AS MATERIALIZED (
-	SELECT c.at
+	SELECT c.at, c.id, c.expired, c.retain
 	FROM share s CROSS JOIN LATERAL (
-		SELECT t.ctid AS at FROM @.tasks t
+		SELECT t.ctid AS at, t.id, <expired> AS expired, t.retain FROM @.tasks t
 		WHERE t.stage < 2 AND t.queue = s.queue AND t.priority = s.priority AND (t.due, t.id) >= (s.first, s.id) AND t.due <= <now>
 		ORDER BY t.due, t.id LIMIT s.n FOR UPDATE SKIP LOCKED
 	) c
 ),
-done AS (
-	UPDATE @.tasks t SET
-		status           = CASE WHEN <expired> THEN 4 ELSE 1 END,
-		stage            = 2,
-		attempts         = t.attempts + CASE WHEN <expired> THEN 0 ELSE 1 END,
-		workers          = CASE WHEN <expired> THEN t.workers ELSE coalesce(t.workers, '') || $4::bytea END,
-		started_at       = CASE WHEN <expired> THEN t.started_at ELSE coalesce(t.started_at, <now>) END,
-		attempted_at     = CASE WHEN <expired> THEN t.attempted_at ELSE <now> END,
-		claim            = CASE WHEN <expired> THEN NULL ELSE $5::bytea END,
-		finished_at      = CASE WHEN <expired> THEN <now> END,
-		cancel_requested = false,
-		cancel_reason    = CASE WHEN <expired> THEN $8::bytea ELSE t.cancel_reason END,
-		until            = CASE
-			WHEN NOT <expired> THEN (SELECT <now> + $6::int8 * interval '1 microsecond')
-			WHEN coalesce(t.retain, $7::int8) >= 0 THEN <now> + coalesce(t.retain, $7::int8) / 1000 * interval '1 microsecond'
-			END
-	WHERE t.ctid = ANY (ARRAY(SELECT k.at FROM taken k))
-	RETURNING t.id, t.alias, t.task, t.queue, t.priority, t.status, t.max_attempts, t.attempts, t.timeout, t.retain,
-		t.enqueued_at, t.run_after, t.expires_at, t.started_at, t.attempted_at, t.finished_at, t.until,
-		t.cancel_reason, t.metadata, t.workers, t.errors, t.args, t.value
-),
 leased AS (
 	INSERT INTO @.leases AS l (until, n, key, ids)
-	SELECT min(d.until), count(*), $5::bytea, array_agg(d.id) FROM done d WHERE d.status = 1 HAVING count(*) > 0
+	SELECT <now> + $6::int8 * interval '1 microsecond', count(*), $5::bytea, array_agg(k.id) FROM taken k WHERE NOT k.expired HAVING count(*) > 0
 	RETURNING l.ctid AS at
 ),
 ended AS (
 	INSERT INTO @.finals (until, n, ids)
-	SELECT min(d.until), count(*), array_agg(d.id) FROM done d WHERE d.status = 4 AND d.until IS NOT NULL HAVING count(*) > 0
+	SELECT <now> + min(coalesce(k.retain, $7::int8)) / 1000 * interval '1 microsecond', count(*), array_agg(k.id)
+	FROM taken k WHERE k.expired AND coalesce(k.retain, $7::int8) >= 0 HAVING count(*) > 0
 ),
 over AS (
 	DELETE FROM @.leases l USING unnest($9::tid[], $10::bytea[]) AS o(at, key) WHERE l.ctid = o.at AND l.key = o.key
 )
-SELECT <claimed>, (SELECT l.at FROM leased l) FROM done t`
+UPDATE @.tasks t SET
+	status           = CASE WHEN <expired> THEN 4 ELSE 1 END,
+	stage            = 2,
+	attempts         = t.attempts + CASE WHEN <expired> THEN 0 ELSE 1 END,
+	workers          = CASE WHEN <expired> THEN t.workers ELSE coalesce(t.workers, '') || $4::bytea END,
+	started_at       = CASE WHEN <expired> THEN t.started_at ELSE coalesce(t.started_at, <now>) END,
+	attempted_at     = CASE WHEN <expired> THEN t.attempted_at ELSE <now> END,
+	claim            = CASE WHEN <expired> THEN NULL ELSE $5::bytea END,
+	finished_at      = CASE WHEN <expired> THEN <now> END,
+	cancel_requested = false,
+	cancel_reason    = CASE WHEN <expired> THEN $8::bytea ELSE t.cancel_reason END,
+	until            = CASE
+		WHEN NOT <expired> THEN (SELECT <now> + $6::int8 * interval '1 microsecond')
+		WHEN coalesce(t.retain, $7::int8) >= 0 THEN <now> + coalesce(t.retain, $7::int8) / 1000 * interval '1 microsecond'
+		END
+WHERE t.ctid = ANY (ARRAY(SELECT k.at FROM taken k))
+RETURNING <claimed>, (SELECT l.at FROM leased l)`
 
 // claimed are the columns of a claim: NULL is what the records of a claim have in common, and what is
 // nearly always the same, since sending it costs more than a tenth of the claim. scanner.complete
@@ -134,6 +132,8 @@ const (
 	maxClaim = 10_000
 	// claimRounds bounds how often a claim that met expired records goes on.
 	claimRounds = 4
+	// firstClaimed is for how many records there is room before there are any.
+	firstClaimed = 64
 )
 
 // Claim implements tasks.Store.
@@ -152,7 +152,11 @@ func (b *Backend) Claim(ctx context.Context, req tasks.ClaimRequest) ([]tasks.Cl
 	var claimed []tasks.Claimed
 	for round := 1; ; round++ {
 		got, expired, missed, err := b.claim(ctx, &req, limit-len(claimed))
-		claimed = append(claimed, got...)
+		if claimed == nil {
+			claimed = got
+		} else {
+			claimed = append(claimed, got...)
+		}
 		if err != nil {
 			if len(claimed) > 0 {
 				break // these are the worker's; the error comes again
@@ -169,11 +173,16 @@ func (b *Backend) Claim(ctx context.Context, req tasks.ClaimRequest) ([]tasks.Cl
 			}
 		}
 	}
-	slices.SortStableFunc(claimed, func(a, c tasks.Claimed) int {
-		x, y := a.Record, c.Record
-		return cmp.Or(cmp.Compare(y.Priority, x.Priority), x.DueAt().Compare(y.DueAt()), strings.Compare(x.ID, y.ID))
-	})
+	if !slices.IsSortedFunc(claimed, inOrder) {
+		slices.SortFunc(claimed, inOrder)
+	}
 	return claimed, nil
+}
+
+// inOrder is the order of a claim. No two are equal, since ids are not.
+func inOrder(a, c tasks.Claimed) int {
+	x, y := a.Record, c.Record
+	return cmp.Or(cmp.Compare(y.Priority, x.Priority), x.DueAt().Compare(y.DueAt()), strings.Compare(x.ID, y.ID))
 }
 
 // claim is one statement. If it has missed something, there may be more that it didn't look at.
@@ -207,19 +216,23 @@ func (b *Backend) claim(ctx context.Context, req *tasks.ClaimRequest, limit int)
 	if from.marked() {
 		args = append(args, from.queues, from.priorities, from.dues, from.ids)
 	}
+	claimed = make([]tasks.Claimed, 0, min(limit, firstClaimed))
 	taken := make([]*tasks.Record, 0, limit)
 	each := func(scan func(...any) error) error {
 		r, err := s.next(scan)
 		if err != nil {
 			return err
 		}
-		taken = append(taken, &r.rec)
+		taken = append(taken, r.rec)
 		switch {
 		case r.damage != nil:
 			damaged = append(damaged, r.rec.ID)
 			l.index++
 		case r.rec.Status == tasks.Running:
-			claimed = append(claimed, tasks.Claimed{Record: &r.rec, Lease: r.lease(&l)})
+			if len(claimed) == cap(claimed) && len(claimed) > 0 {
+				claimed = slices.Grow(claimed, limit-len(claimed)) // so many will mostly be all
+			}
+			claimed = append(claimed, tasks.Claimed{Record: r.rec, Lease: r.lease(&l)})
 			l.index++
 		default:
 			expired++

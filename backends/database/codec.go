@@ -43,6 +43,9 @@ func encodeStrings(list []string) (b []byte) {
 }
 
 func encodeMetadata(m map[string]string) (b []byte) {
+	if len(m) == 0 {
+		return nil // what sorts allocates, also if there is nothing
+	}
 	for _, k := range slices.Sorted(maps.Keys(m)) {
 		b = appendString(appendString(b, k), m[k])
 	}

@@ -277,7 +277,7 @@ func (b *Backend) readDups(ctx context.Context, r runner, dups []*fresh) (gone [
 				return stored.damage
 			}
 			found = true
-			f.out = stored.rec
+			f.out = *stored.rec
 			f.out.Duplicate = true
 			return nil
 		})
@@ -362,18 +362,18 @@ func (b *Backend) GetResult(ctx context.Context, id string) (*tasks.Record, erro
 	if id == "" || len(id) > maxID || !isText(id) {
 		return nil, tasks.ErrResultNotFound
 	}
-	var found *row
-	err := b.read(ctx, b.sql.get, []any{id}, func() { found = nil }, func(scan func(...any) error) (err error) {
+	var found row
+	err := b.read(ctx, b.sql.get, []any{id}, func() { found = row{} }, func(scan func(...any) error) (err error) {
 		found, err = newScanner().next(scan)
 		return err
 	})
 	switch {
 	case err != nil:
 		return nil, err
-	case found == nil:
+	case found.rec == nil:
 		return nil, tasks.ErrResultNotFound
 	case found.damage != nil:
 		return nil, found.damage
 	}
-	return &found.rec, nil
+	return found.rec, nil
 }

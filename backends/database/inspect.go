@@ -129,8 +129,8 @@ func (b *Backend) List(ctx context.Context, req tasks.ListRequest) (page tasks.P
 		}
 		last = r.rec.ID
 		// What can't be decoded is left out: Check and GetResult tell.
-		if r.damage == nil && req.Match(&r.rec) {
-			page.Records = append(page.Records, &r.rec)
+		if r.damage == nil && req.Match(r.rec) {
+			page.Records = append(page.Records, r.rec)
 		}
 		return nil
 	}

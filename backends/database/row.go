@@ -46,7 +46,7 @@ func statusOf(code int16) tasks.Status {
 
 // row is a record as it is stored.
 type row struct {
-	rec tasks.Record
+	rec *tasks.Record
 	// until is the lease's deadline of a RUNNING record.
 	until time.Time
 	token []byte // the key of the claim that it is RUNNING by

@@ -51,13 +51,13 @@ func newScanner(more ...any) *scanner {
 }
 
 // next reads a row.
-func (s *scanner) next(scan func(dest ...any) error) (*row, error) {
+func (s *scanner) next(scan func(dest ...any) error) (row, error) {
 	if err := scan(s.dest...); err != nil {
-		return nil, err
+		return row{}, err
 	}
 	s.complete()
-	r := &row{until: utc(s.until), token: s.token}
-	rec := &r.rec
+	rec := &tasks.Record{}
+	r := row{rec: rec, until: utc(s.until), token: s.token}
 	rec.ID, rec.Alias, rec.Task, rec.Queue = s.id, s.alias.text, s.task.text, s.queue.text
 	rec.Priority, rec.Status, rec.MaxAttempts = int(s.priority), statusOf(s.status.Int16), int(s.maxAttempts)
 	rec.Timeout = time.Duration(s.timeout.Int64)
@@ -69,7 +69,7 @@ func (s *scanner) next(scan func(dest ...any) error) (*row, error) {
 	rec.StartedAt, rec.LastAttemptedAt, rec.FinishedAt = utc(s.started), utc(s.attempted), utc(s.finished)
 	rec.CancelRequested, rec.CancelReason = s.cancelRequested.Bool, string(s.reason)
 	rec.Args, rec.Value = s.args, s.value
-	s.decode(r)
+	s.decode(&r)
 	return r, nil
 }
 
@@ -91,7 +91,7 @@ func (s *scanner) complete() {
 
 // decode reads what is a list, and says what is wrong with it.
 func (s *scanner) decode(r *row) {
-	rec := &r.rec
+	rec := r.rec
 	fault := func(what string, err error) {
 		if err != nil && r.damage == nil {
 			r.damage = fmt.Errorf("%w: record %q: its %s: %w", tasks.ErrDamaged, rec.ID, what, err)

@@ -65,17 +65,15 @@ func (b *Backend) Settle(ctx context.Context, outs []tasks.Outcome) ([]error, er
 	}
 	verdicts := make([]error, len(outs))
 	quick, slow := make([]settling, 0, len(outs)), []settling(nil)
-	type key struct{ id, token string }
-	seen := make(map[key]bool, len(outs))
+	seen := make(map[string]bool, len(outs)) // tokens that are right, each of which is one record's only
 	for i := range outs {
 		out := &outs[i]
 		s := settling{out: out, at: i, lease: parseToken(out.Lease.ID, out.Lease.Token)}
-		k := key{out.Lease.ID, out.Lease.Token}
 		switch {
 		case !known(out.Kind):
 			verdicts[i] = fmt.Errorf("database: unknown kind of outcome %q", out.Kind)
 			continue
-		case !isText(out.Lease.ID) || seen[k]:
+		case !isText(out.Lease.ID) || s.lease.ours() && seen[out.Lease.Token]:
 			verdicts[i] = tasks.ErrLeaseLost
 			continue
 		case out.Kind == tasks.OutcomeSuccess:
@@ -83,7 +81,9 @@ func (b *Backend) Settle(ctx context.Context, outs []tasks.Outcome) ([]error, er
 		default:
 			slow = append(slow, s)
 		}
-		seen[k] = true
+		if s.lease.ours() {
+			seen[out.Lease.Token] = true
+		}
 	}
 	wrote := false
 	err := eachChunk(quick, func(chunk []settling) error {
@@ -259,7 +259,7 @@ func (b *Backend) settleOnce(ctx context.Context, ids []string, all []settling, 
 			verdicts[s.at] = r.damage
 			continue
 		}
-		lifecycle.Settle(&r.rec, *s.out, atLeast(now, r.rec.LastAttemptedAt))
+		lifecycle.Settle(r.rec, *s.out, atLeast(now, r.rec.LastAttemptedAt))
 		todo = append(todo, b.settled(r))
 		live = append(live, s)
 	}

@@ -168,7 +168,7 @@ func (b *Backend) sweep(ctx context.Context, query string, change func(*tasks.Re
 			damaged = append(damaged, r.rec.ID)
 			continue
 		}
-		change(&r.rec, atLeast(now, r.rec.LastAttemptedAt))
+		change(r.rec, atLeast(now, r.rec.LastAttemptedAt))
 		todo = append(todo, b.settled(r))
 	}
 	if len(damaged) > 0 {

@@ -24,6 +24,9 @@ const (
 	sizeToken = 4 + sizeKey + sizeSum
 )
 
+// ours reports whether the token was made here, for its record.
+func (l *lease) ours() bool { return len(l.key) == sizeKey }
+
 // token makes the token of a lease.
 func (l *lease) token(id string) string {
 	var room [sizeToken]byte

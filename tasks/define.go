@@ -180,19 +180,19 @@ type call struct {
 	err      error
 }
 
-// record makes the record of a run for the backend in s.
-func (c *call) record(s *slot) (*Record, error) {
+// record makes the record of a run for the backend in s: rec, which is empty.
+func (c *call) record(s *slot, rec *Record) error {
 	if c.err != nil {
-		return nil, c.err
+		return c.err
 	}
 	t := &c.settings
 	if err := s.accepts(t); err != nil {
-		return nil, err
+		return err
 	}
 	if err := c.def.app.checkMetadata(t.metadata); err != nil {
-		return nil, err
+		return err
 	}
-	rec := &Record{
+	*rec = Record{
 		ID: t.id, Alias: s.alias, Task: c.def.name, Queue: t.queue, Priority: t.priority,
 		Args: c.args, Metadata: maps.Clone(t.metadata),
 		MaxAttempts: t.maxAttempts, Timeout: t.timeout,
@@ -208,5 +208,5 @@ func (c *call) record(s *slot) (*Record, error) {
 	if t.retain != nil {
 		rec.Retain = new(*t.retain)
 	}
-	return rec, nil
+	return nil
 }

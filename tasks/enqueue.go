@@ -26,14 +26,22 @@ func EnqueueOne[R any](ctx context.Context, inv *Invocation[R]) (*Result[R], err
 }
 
 func enqueueOne[R any](ctx context.Context, c *call) (*Result[R], error) {
-	p, err := prepare(ctx, c)
+	res := &Result[R]{}
+	p, err := prepare(ctx, &res.Record, c)
 	if err != nil {
 		return nil, err
 	}
 	if err := p.store(ctx); err != nil {
 		return nil, err
 	}
-	return ResultOf[R](p)
+	if p.seen || res.Status != Ready {
+		return ResultOf[R](p) // middleware, or a handler that has run at once, may have kept the record
+	}
+	if err := p.sameTask(); err != nil {
+		return nil, err
+	}
+	res.rt = p.Runtime
+	return res, nil
 }
 
 // EnqueueMany stores runs of any tasks of the app in one write, all or none, and
@@ -68,6 +76,7 @@ type Prepared struct {
 	op     string
 	task   string // of the first record, before a duplicate may have replaced it
 	stored bool   // the backend has stored them
+	seen   bool   // middleware has seen them
 }
 
 // Prepare validates and encodes calls, at least one, of one app and one backend.
@@ -81,15 +90,16 @@ func Prepare(ctx context.Context, calls ...Call) (*Prepared, error) {
 			bound[i] = c.bound()
 		}
 	}
-	return prepare(ctx, bound...)
+	return prepare(ctx, nil, bound...)
 }
 
 // PrepareOne is Prepare for one invocation.
 func PrepareOne[R any](ctx context.Context, inv *Invocation[R]) (*Prepared, error) {
-	return prepare(ctx, inv.bound())
+	return prepare(ctx, nil, inv.bound())
 }
 
-func prepare(ctx context.Context, calls ...*call) (*Prepared, error) {
+// prepare makes records, the first of them in the one given, unless that is nil.
+func prepare(ctx context.Context, rec *Record, calls ...*call) (*Prepared, error) {
 	for i, c := range calls {
 		if c == nil || c.def == nil {
 			return nil, &Error{Op: "enqueue", Err: fmt.Errorf("%w: call %d is nil, or wasn't made by Task.With", ErrInvalidTask, i)}
@@ -131,7 +141,11 @@ func prepare(ctx context.Context, calls ...*call) (*Prepared, error) {
 		case c.settings.alias != alias:
 			err = fmt.Errorf("%w: tasks of two backends in one write: %s and %s", ErrInvalidTask, quote(alias), quote(c.settings.alias))
 		default:
-			p.Records[i], err = c.record(slot)
+			if rec == nil {
+				rec = new(Record)
+			}
+			err = c.record(slot, rec)
+			p.Records[i], rec = rec, nil
 		}
 		if err != nil {
 			return nil, fail(c, err)
@@ -159,6 +173,7 @@ func (p *Prepared) write(ctx context.Context) error {
 	if !p.Runtime.app.wrapsEnqueue() {
 		return p.hand(ctx, slot.alias, p.Records)
 	}
+	p.seen = true
 	return p.Runtime.app.enqueueChain(p.recheck(p.hand))(ctx, slot.alias, p.Records)
 }
 

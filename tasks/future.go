@@ -41,7 +41,7 @@ func (f *Future[R]) Wait(ctx context.Context) (*Result[R], error) {
 func (t *Task[A, R]) AEnqueue(ctx context.Context, arg A) *Future[R] {
 	f := &Future[R]{done: make(chan struct{})}
 	c := t.call(arg)
-	p, err := prepare(ctx, &c)
+	p, err := prepare(ctx, nil, &c)
 	if err == nil {
 		err = p.Runtime.app.async.enter(ctx, p)
 	}

@@ -26,14 +26,21 @@ type RawResult = Result[json.RawMessage]
 // otherwise afterwards. If its id was stored already by another task, that is
 // ErrResultMismatch. It is for backends; users have Task.GetResult.
 func ResultOf[R any](p *Prepared) (*Result[R], error) {
-	rec := p.Records[0]
-	if rec.Task != p.task {
-		return nil, &Error{
+	if err := p.sameTask(); err != nil {
+		return nil, err
+	}
+	return &Result[R]{Record: *p.Records[0], rt: p.Runtime}, nil
+}
+
+// sameTask returns an error if the id of the first record was stored already by another task.
+func (p *Prepared) sameTask() error {
+	if rec := p.Records[0]; rec.Task != p.task {
+		return &Error{
 			Op: p.op, Alias: p.Runtime.alias, Task: p.task, ID: rec.ID,
 			Err: fmt.Errorf("%w: the id is taken by %s", ErrResultMismatch, quote(rec.Task)),
 		}
 	}
-	return &Result[R]{Record: *rec, rt: p.Runtime}, nil
+	return nil
 }
 
 // GetResult reads the result of a run of this task from the backend that the task

@@ -21,69 +21,79 @@ const (
 	// than to index.
 	maxAppendSize = 32 << 10
 	// appendEach is how many arguments the script has for each record.
-	appendEach = 3
+	appendEach = 2
 )
 
-// encoded is a record as scripts get it: its id, and in one string its head and its envelope.
+// encoded is a record as scripts get it: its id, and in one string its head and its envelope, with
+// room for the time of the enqueue.
 type encoded struct {
 	id   string
 	text string
-	end  int    // of the head
-	rest string // of text, behind where the time of the enqueue belongs
+	end  int // of the head
+	// appended says that the text is what append gets: the length of the head comes first, and
+	// there is no room for the time, which append puts before all of it.
+	appended bool
 }
 
-func encode(r *tasks.Record) (encoded, error) {
+func encode(r *tasks.Record, toAppend bool) (encoded, error) {
 	var room [512]byte
-	b, err := appendHead(room[:0], r)
+	b := room[:0]
+	if toAppend {
+		b = append(b, "0000"...)
+	}
+	at := len(b)
+	b, err := appendHead(b, r)
 	if err != nil {
 		return encoded{}, err
 	}
-	e := encoded{id: r.ID, end: len(b), text: string(appendEnvelope(b, r, rand.Uint64()))}
-	e.rest = e.text[headTail:]
+	e := encoded{id: r.ID, end: len(b) - at, appended: toAppend}
+	if toAppend {
+		b = append(b[:at+headEnqueued], b[at+headTail:]...)
+		appendDigits(b[:0], e.end, sizeHeadLen)
+	}
+	e.text = string(appendEnvelope(b, r, rand.Uint64()))
 	return e, nil
 }
 
-func (e encoded) head() string     { return e.text[:e.end] }
-func (e encoded) envelope() string { return e.text[e.end:] }
+// parts returns the head and the envelope.
+func (e *encoded) parts() (head, envelope string) {
+	if !e.appended {
+		return e.text[:e.end], e.text[e.end:]
+	}
+	return appendedParts(unset, e.text, e.end)
+}
 
 // sizeHeadLen is how many digits the length of the head has, which is before what is appended.
 const sizeHeadLen = 4
 
-// before returns what comes before the time of the enqueue in what is appended.
-func (e *encoded) before() string {
-	var room [sizeHeadLen + headEnqueued]byte
-	return string(append(appendDigits(room[:0], e.end, sizeHeadLen), e.text[:headEnqueued]...))
-}
-
-// sameBefore reports whether the same comes before the time of two.
-func (e *encoded) sameBefore(other *encoded) bool {
-	return e.end == other.end && e.text[:headEnqueued] == other.text[:headEnqueued]
+// appendedParts returns the head, which has n bytes, and the envelope of what was appended.
+func appendedParts(at, text string, n int) (head, envelope string) {
+	const front = sizeHeadLen + headEnqueued
+	stop := sizeHeadLen + n - sizeTime
+	return text[sizeHeadLen:front] + at + text[front:stop], text[stop:]
 }
 
 // decodeAppended reads a record that append has stored.
 func decodeAppended(id, text string) (*stored, error) {
-	n, err := strconv.Atoi(text[:min(sizeHeadLen, len(text))])
-	if err != nil || n < 0 || sizeHeadLen+n > len(text) {
+	at, rest := text[:min(sizeTime, len(text))], text[min(sizeTime, len(text)):]
+	n, err := strconv.Atoi(rest[:min(sizeHeadLen, len(rest))])
+	if err != nil || n < headTail || sizeHeadLen+n-sizeTime > len(rest) {
 		return nil, fmt.Errorf("%w: record %q was cut before it was indexed", tasks.ErrDamaged, id)
 	}
-	return decode(id, raw{head: text[sizeHeadLen : sizeHeadLen+n], envelope: text[sizeHeadLen+n:]})
+	head, envelope := appendedParts(at, rest, n)
+	return decode(id, raw{head: head, envelope: envelope})
 }
 
-// canAppend reports whether a record is due at once, whatever the server's time, and small.
-func canAppend(r *tasks.Record, size int) bool {
-	return r.Delay == 0 && r.TTL == 0 && r.RunAfter.IsZero() && r.ExpiresAt.IsZero() && size <= maxAppendSize
+// canAppend reports whether a record is due at once, whatever the server's time.
+func canAppend(r *tasks.Record) bool {
+	return r.Delay == 0 && r.TTL == 0 && r.RunAfter.IsZero() && r.ExpiresAt.IsZero()
 }
 
 // append stores the writes of a group, each of one record, and returns those whose ids are there.
 func (b *Backend) append(ctx context.Context, c processor, shard int, group []*write) (left []*write, err error) {
 	args := make([]any, 0, appendEach*len(group))
-	var before any
-	for i, w := range group {
-		e := &w.encoded[0]
-		if i == 0 || !e.sameBefore(&group[i-1].encoded[0]) {
-			before = e.before()
-		}
-		args = append(args, &e.id, before, &e.rest)
+	for _, w := range group {
+		args = append(args, &w.encoded[0].id, &w.encoded[0].text)
 	}
 	reply, err := b.send(ctx, c, &b.scripts.append, shard, args)
 	if err != nil {

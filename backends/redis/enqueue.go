@@ -84,14 +84,15 @@ func (b *Backend) prepare(recs []*tasks.Record) (*write, error) {
 		}
 		w.shard = shard
 	}
+	w.append = len(recs) == 1 && canAppend(recs[0])
 	for i, rec := range recs {
 		var err error
-		if w.encoded[i], err = encode(rec); err != nil {
+		if w.encoded[i], err = encode(rec, w.append); err != nil {
 			return nil, err
 		}
 		w.size += len(rec.ID) + len(w.encoded[i].text)
 	}
-	w.append = len(recs) == 1 && canAppend(recs[0], w.size)
+	w.append = w.append && w.size <= maxAppendSize
 	if w.size > maxArgs {
 		return nil, fmt.Errorf("%w: a batch of %d bytes", tasks.ErrTooLarge, w.size)
 	}
@@ -322,13 +323,13 @@ func joinArgs(group []*write) []any {
 	last := ""
 	for _, w := range group {
 		for _, e := range w.encoded {
-			head := e.head()
+			head, envelope := e.parts()
 			if head == last {
 				head = ""
 			} else {
 				last = head
 			}
-			args = append(args, e.id, head, e.envelope())
+			args = append(args, e.id, head, envelope)
 		}
 	}
 	return args

@@ -4,8 +4,8 @@
 --
 -- KEYS as in base.lua, which this script goes without: making its functions takes as long again.
 -- ARGV[1]  the channel for wake-ups
--- ARGV[2…] for each record: id; the length of its head, in 4 digits, and the head up to the time of
---          the enqueue; the head behind that, and what never changes
+-- ARGV[2…] for each record: id; the length of its head, in 4 digits, the head without the time of the
+--          enqueue, and what never changes. What is stored is that time and then this.
 -- Returns  the time of the enqueue. If some ids are there, a list: that time, and the places of
 --          those records, from 0, which aren't stored.
 --
@@ -18,16 +18,16 @@ local clock = call('TIME')
 local now = sub('000000000000' .. clock[1], -12) .. sub('000000' .. clock[2], -6)
 
 -- Most often all ids are new and nobody waits, and one look tells both.
-if #ARGV == 4 and call('EXISTS', P .. 'h:' .. ARGV[2], P .. 'idle') == 0 then
-  if call('HSETNX', P .. 'in', ARGV[2], ARGV[3] .. now .. ARGV[4]) == 1 then return now end
+if #ARGV == 3 and call('EXISTS', P .. 'h:' .. ARGV[2], P .. 'idle') == 0 then
+  if call('HSETNX', P .. 'in', ARGV[2], now .. ARGV[3]) == 1 then return now end
   return { now, 0 }
 end
 
 local keys, ids, all, seen, once = { P .. 'idle' }, {}, { P .. 'in' }, {}, true
-for i = 2, #ARGV, 3 do
-  local id, n = ARGV[i], #ids + 1
+for i = 2, #ARGV, 2 do
+  local id, n = ARGV[i], i / 2
   ids[n], keys[n + 1] = id, P .. 'h:' .. id
-  all[2 * n], all[2 * n + 1] = id, ARGV[i + 1] .. now .. ARGV[i + 2]
+  all[i], all[i + 1] = id, now .. ARGV[i + 1]
   once = once and not seen[id]
   seen[id] = true
 end
@@ -42,12 +42,12 @@ if none and once then
 end
 
 local answer, queues = { now }, {}
-for i = 2, #ARGV, 3 do
-  local id, rest = ARGV[i], ARGV[i + 2]
-  if (none or call('EXISTS', P .. 'h:' .. id) == 0) and call('HSETNX', P .. 'in', id, ARGV[i + 1] .. now .. rest) == 1 then
-    queues[sub(rest, 8, 7 + sub(rest, 5, 7))] = true
+for i = 2, #ARGV, 2 do
+  local id, new = ARGV[i], ARGV[i + 1]
+  if (none or call('EXISTS', P .. 'h:' .. id) == 0) and call('HSETNX', P .. 'in', id, now .. new) == 1 then
+    queues[sub(new, 19, 18 + sub(new, 16, 18))] = true
   else
-    answer[#answer + 1] = (i - 2) / 3
+    answer[#answer + 1] = (i - 2) / 2
   end
 end
 if not none and call('EXISTS', P .. 'idle') == 1 then

@@ -56,9 +56,9 @@ end
 -- of the enqueue and where it belongs, which is the same for most and is kept in shapes; that time;
 -- and where the head ends. What was cut has no entries.
 local function shape(shapes, v)
-  local front = sub(v, 1, 11)
+  local front = sub(v, 19, 29)
   local same = table_of(shapes, front)
-  local stop = same[0] or 4 + (tonumber(sub(v, 1, 4)) or 0)
+  local stop = same[0] or 4 + (tonumber(sub(front, 1, 4)) or 0)
   same[0] = stop -- other keys are texts
   local rest = sub(v, 30, stop)
   local m = same[rest]
@@ -69,7 +69,7 @@ local function shape(shapes, v)
     if n >= 3 and sub(rest, -1) == ';' and tonumber(sub(tail, 1, 3)) then m.entries = table_of(coming, tail) end
     same[rest] = m
   end
-  return m, sub(v, 12, 29), stop
+  return m, sub(v, 1, 18), stop
 end
 
 -- admit indexes records that append has stored: ids and what it has stored, one after the other.

@@ -32,6 +32,7 @@ type Backend struct {
 	laidOut atomic.Bool
 	turn    atomic.Uint32 // the shard that the next claim starts with
 	writes  *batch.Queue[*write]
+	spare   sync.Pool // of writes
 	// appended is about how many records of each shard this backend has left to be indexed later.
 	appended []atomic.Int64
 	tidy     tidy

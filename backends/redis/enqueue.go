@@ -41,7 +41,7 @@ type write struct {
 	at    time.Time
 	there map[int]found
 
-	// How the caller is told, unless it has left: by one of them.
+	// How the caller is told, unless it has left: by finish, or else by done, which has room for it.
 	done   chan error
 	finish func(error)
 	state  atomic.Int32
@@ -65,8 +65,15 @@ const (
 	writeLeft            // its caller has left: before it was taken, it isn't sent
 )
 
-func (b *Backend) prepare(recs []*tasks.Record) (*write, error) {
-	w := new(write)
+// reuse keeps a write for a later call of Enqueue. Nobody has it any more: it was stored by its
+// caller, or that was told.
+func (b *Backend) reuse(w *write) {
+	*w = write{done: w.done}
+	b.spare.Put(w)
+}
+
+// prepare makes an empty write that of the records.
+func (b *Backend) prepare(w *write, recs []*tasks.Record) error {
 	if len(recs) == 1 {
 		w.encoded = w.one[:]
 	} else {
@@ -74,11 +81,11 @@ func (b *Backend) prepare(recs []*tasks.Record) (*write, error) {
 	}
 	for i, rec := range recs {
 		if err := fits(rec); err != nil {
-			return nil, err
+			return err
 		}
 		shard := b.shard(rec.ID)
 		if i > 0 && shard != w.shard {
-			return nil, fmt.Errorf("%w: a batch is stored all or none in one shard, and the records %q and %q are in different ones of the %d: "+
+			return fmt.Errorf("%w: a batch is stored all or none in one shard, and the records %q and %q are in different ones of the %d: "+
 				"enqueue them one by one, or give them ids that end in the same %d bytes",
 				tasks.ErrUnsupported, recs[0].ID, rec.ID, b.shards, tailBytes)
 		}
@@ -88,16 +95,16 @@ func (b *Backend) prepare(recs []*tasks.Record) (*write, error) {
 	for i, rec := range recs {
 		var err error
 		if w.encoded[i], err = encode(rec, w.append); err != nil {
-			return nil, err
+			return err
 		}
 		w.size += len(rec.ID) + len(w.encoded[i].text)
 	}
 	w.append = w.append && w.size <= maxAppendSize
 	if w.size > maxArgs {
-		return nil, fmt.Errorf("%w: a batch of %d bytes", tasks.ErrTooLarge, w.size)
+		return fmt.Errorf("%w: a batch of %d bytes", tasks.ErrTooLarge, w.size)
 	}
 	w.size = max(w.size, minWriteSize*len(recs))
-	return w, nil
+	return nil
 }
 
 // fits refuses what the layout can't hold. The App has checked the rest.
@@ -123,21 +130,26 @@ func (b *Backend) Enqueue(ctx context.Context, recs []*tasks.Record) error {
 	if err := b.ready(ctx); err != nil || len(recs) == 0 {
 		return err
 	}
-	w, err := b.prepare(recs)
-	if err != nil {
+	w, _ := b.spare.Get().(*write)
+	if w == nil {
+		w = &write{done: make(chan error, 1)}
+	}
+	if err := b.prepare(w, recs); err != nil {
 		return err
 	}
 	if alone, err := b.storeAlone(ctx, w); alone || err != nil {
 		w.fill(recs, err)
+		b.reuse(w)
 		return err
 	}
-	w.done = make(chan error, 1)
 	if err := b.submit(w); err != nil {
 		return err
 	}
+	var err error
 	select {
 	case err = <-w.done:
 		w.fill(recs, err)
+		b.reuse(w)
 		return err
 	case <-ctx.Done():
 	}
@@ -164,8 +176,8 @@ func (b *Backend) AEnqueue(ctx context.Context, recs []*tasks.Record, done func(
 		done(err)
 		return
 	}
-	w, err := b.prepare(recs)
-	if err != nil {
+	w := new(write)
+	if err := b.prepare(w, recs); err != nil {
 		done(err)
 		return
 	}
@@ -227,11 +239,11 @@ func (w *write) fill(recs []*tasks.Record, err error) {
 
 // tell gives the caller its error.
 func (w *write) tell() {
-	if w.done != nil {
-		w.done <- w.err
+	if w.finish != nil {
+		w.finish(w.err)
 		return
 	}
-	w.finish(w.err)
+	w.done <- w.err
 }
 
 // flush sends the writes that have gathered, one script for each shard.

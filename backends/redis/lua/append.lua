@@ -23,21 +23,19 @@ if #ARGV == 3 and call('EXISTS', P .. 'h:' .. ARGV[2], P .. 'idle') == 0 then
   return { now, 0 }
 end
 
-local keys, ids, all, seen, once = { P .. 'idle' }, {}, { P .. 'in' }, {}, true
+local heads, keys, ids, all = P .. 'h:', { P .. 'idle' }, {}, { P .. 'in' }
 for i = 2, #ARGV, 2 do
   local id, n = ARGV[i], i / 2
-  ids[n], keys[n + 1] = id, P .. 'h:' .. id
+  ids[n], keys[n + 1] = id, heads .. id
   all[i], all[i + 1] = id, now .. ARGV[i + 1]
-  once = once and not seen[id]
-  seen[id] = true
 end
 local none = call('EXISTS', unpack(keys)) == 0
-if none and once then
+if none then
   local free = true
   for _, v in ipairs(call('HMGET', P .. 'in', unpack(ids))) do free = free and not v end
   if free then
-    call('HSET', unpack(all))
-    return now
+    if call('HSET', unpack(all)) == #ids then return now end
+    call('HDEL', P .. 'in', unpack(ids)) -- an id came twice, and the first of two is the one to store
   end
 end
 

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"log/slog"
 	"unicode/utf8"
+
+	"github.com/sideman-go/sideman/internal/newid"
 )
 
 // Enqueue stores a run of the task and returns its result, READY; on immediate it
@@ -77,6 +79,7 @@ type Prepared struct {
 	task   string // of the first record, before a duplicate may have replaced it
 	stored bool   // the backend has stored them
 	seen   bool   // middleware has seen them
+	made   bool   // their ids are the App's
 }
 
 // Prepare validates and encodes calls, at least one, of one app and one backend.
@@ -128,7 +131,7 @@ func prepare(ctx context.Context, rec *Record, calls ...*call) (*Prepared, error
 	if app.isClosing() {
 		return nil, fail(first, ErrClosed)
 	}
-	p := &Prepared{Runtime: slot.runtime, op: "enqueue", task: first.def.name}
+	p := &Prepared{Runtime: slot.runtime, op: "enqueue", task: first.def.name, made: true}
 	if p.Records = p.one[:]; len(calls) > 1 {
 		p.Records = make([]*Record, len(calls))
 	}
@@ -145,6 +148,7 @@ func prepare(ctx context.Context, rec *Record, calls ...*call) (*Prepared, error
 				rec = new(Record)
 			}
 			err = c.record(slot, rec)
+			p.made = p.made && c.settings.id == ""
 			p.Records[i], rec = rec, nil
 		}
 		if err != nil {
@@ -171,6 +175,9 @@ func (p *Prepared) store(ctx context.Context) error {
 func (p *Prepared) write(ctx context.Context) error {
 	slot := p.Runtime.slot
 	if !p.Runtime.app.wrapsEnqueue() {
+		if p.made {
+			ctx = newid.With(ctx)
+		}
 		return p.hand(ctx, slot.alias, p.Records)
 	}
 	p.seen = true

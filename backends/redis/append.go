@@ -16,7 +16,7 @@ import (
 const (
 	// maxAppended is how many records one backend leaves for later. Beyond that it has a piece of them
 	// indexed at once, now and then: who comes next isn't to wait for long.
-	maxAppended = 200_000
+	maxAppended = 400_000
 	// maxAppendSize is how large a record is appended: those that are larger cost more to move
 	// than to index.
 	maxAppendSize = 32 << 10
@@ -91,11 +91,25 @@ func canAppend(r *tasks.Record) bool {
 
 // append stores the writes of a group, each of one record, and returns those whose ids are there.
 func (b *Backend) append(ctx context.Context, c processor, shard int, group []*write) (left []*write, err error) {
-	args := make([]any, 0, appendEach*len(group))
+	args := make([]any, 2, 2+appendEach*len(group))
+	args[0] = 1
+	var line []byte
 	for _, w := range group {
-		args = append(args, &w.encoded[0].id, &w.encoded[0].text)
+		id := &w.encoded[0].id
+		line = append(appendDigits(line, len(*id), 3), *id...)
+		args = append(args, id, &w.encoded[0].text)
+		if !w.fresh {
+			args[0] = 0
+		}
+		w.fresh = false // from now on it may be there
 	}
-	reply, err := b.send(ctx, c, &b.scripts.append, shard, args)
+	args[1] = line
+	var reply any
+	err = b.patiently(ctx, again, func() (err error) {
+		reply, err = b.sendOnce(ctx, c, &b.scripts.append, shard, args)
+		args[0] = 0
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}

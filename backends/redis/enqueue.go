@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/sideman-go/sideman/internal/newid"
 	"github.com/sideman-go/sideman/tasks"
 	"github.com/sideman-go/sideman/tasks/lifecycle"
 )
@@ -33,6 +34,7 @@ type write struct {
 	encoded []encoded
 	one     [1]encoded // where that of a single record is
 	append  bool       // it's one record that can be appended
+	fresh   bool       // it has ids that can't be there
 	shard   int
 	size    int
 
@@ -137,6 +139,7 @@ func (b *Backend) Enqueue(ctx context.Context, recs []*tasks.Record) error {
 	if err := b.prepare(w, recs); err != nil {
 		return err
 	}
+	w.fresh = newid.Take(ctx)
 	if alone, err := b.storeAlone(ctx, w); alone || err != nil {
 		w.fill(recs, err)
 		b.reuse(w)
@@ -181,6 +184,7 @@ func (b *Backend) AEnqueue(ctx context.Context, recs []*tasks.Record, done func(
 		done(err)
 		return
 	}
+	w.fresh = newid.Take(ctx)
 	stop := func() bool { return true }
 	w.finish = func(err error) {
 		stop()

@@ -17,6 +17,25 @@ import (
 // SetMaxAppended changes how many records may be left to be indexed later, before any are.
 func (b *Backend) SetMaxAppended(n int64) { b.tidy.most = n }
 
+// AppendFresh appends records by one script, as those whose ids can't be there.
+func (b *Backend) AppendFresh(ctx context.Context, recs []*tasks.Record) error {
+	group := make([]*write, len(recs))
+	for i, rec := range recs {
+		group[i] = &write{}
+		if err := b.prepare(group[i], []*tasks.Record{rec}); err != nil {
+			return err
+		}
+		group[i].fresh = true
+	}
+	if err := b.store(ctx, b.client, 0, group); err != nil {
+		return err
+	}
+	for i, rec := range recs {
+		group[i].fill([]*tasks.Record{rec}, group[i].err)
+	}
+	return nil
+}
+
 // Verify returns everything in which the indexes and counters don't agree with the records.
 // It is for tests in which nobody else writes, and waits for what this backend does by itself.
 func (b *Backend) Verify(ctx context.Context) error {

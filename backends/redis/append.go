@@ -14,8 +14,8 @@ import (
 // single enqueues most of what it costs the server.
 
 const (
-	// maxAppended is how many records one backend leaves for later. Beyond that it has a piece of them
-	// indexed at once, now and then: who comes next isn't to wait for long.
+	// maxAppended is how many records one backend leaves for later, about three seconds' work. Beyond
+	// that it has a piece of them indexed at once, now and then: who comes next isn't to wait for longer.
 	maxAppended = 400_000
 	// maxAppendSize is how large a record is appended: those that are larger cost more to move
 	// than to index.

@@ -39,7 +39,7 @@
 // A record that is due at once, and the only one of its call, is only appended. Scripts that look at
 // the queues, as claims do, index first what was appended since; so it is seen at once, and counts
 // in the order of its time. A program that enqueues in a burst on which nobody works or looks leaves up
-// to about 200,000 records in each shard to be indexed so, and has them indexed itself, piece by piece,
+// to about 400,000 records in each shard to be indexed so, and has them indexed itself, piece by piece,
 // once it pauses for a tenth of a second. Who comes before that waits for the rest, up to three seconds
 // on two cores. A server that takes no writes can't index, either: while there is something to index,
 // lists and counts fail there as claims do.

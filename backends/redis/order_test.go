@@ -67,7 +67,7 @@ func TestAppendedOrderGoes(t *testing.T) {
 func TestAppendedWithoutOrder(t *testing.T) {
 	const many = 5_500
 	for name, spoil := range map[string]func(c *goredis.Client, order string) error{
-		"lost":  func(c *goredis.Client, order string) error { return c.Del(t.Context(), order).Err() },
+		"lost": func(c *goredis.Client, order string) error { return c.Del(t.Context(), order).Err() },
 		"twice": func(c *goredis.Client, order string) error {
 			lines, err := c.LRange(t.Context(), order, 0, -1).Result()
 			for _, l := range lines {

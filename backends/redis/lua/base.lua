@@ -17,7 +17,10 @@
 --   x:<id>        HASH  what few have: xc and x1… its errors, cr its cancel reason. Its head says
 --                       whether this may be there
 --   in            HASH  id -> a record that append has stored and that is in no index or counter
---                       yet: in 4 digits the length of its head, that, and what never changes
+--                       yet: the time of the enqueue, in 4 digits the length of its head, that
+--                       without this time, and what never changes
+--   order         LIST  the ids of in as they have come, those of each script in one line, each behind
+--                       its length in 3 digits; also ids that aren't in it any more
 --   ids           ZSET  every other id
 --   ready:<queue> ZSET  level, due, id of every READY record, due or not
 --   expiry        ZSET  expires, id of READY records that haven't started and can expire

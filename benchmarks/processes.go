@@ -66,6 +66,11 @@ func drainByProcesses(ctx context.Context, c contender, processes, n int, see wa
 	if err := fill(ctx, s, n); err != nil {
 		return pace{}, spent{}, err
 	}
+	if s.quiet != nil {
+		if err := s.quiet(ctx); err != nil {
+			return pace{}, spent{}, err
+		}
+	}
 	took, used, err := s.byProcesses(ctx, processes, n, job{Do: work, Options: s.tuned}, see)
 	if err != nil {
 		return pace{}, spent{}, err

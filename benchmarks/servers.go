@@ -76,6 +76,7 @@ func openPair(ctx context.Context, on, dir string, size sizes) (*pair, error) {
 			return newSideman(place{
 				backend: on, url: url, tuned: worker.Options{Concurrency: 100}, // 1,000 were slower
 				empty: func(ctx context.Context) error { return flush(ctx, url) },
+				quiet: rewritten(at),
 			})
 		}
 		ours := in(at)

@@ -22,6 +22,9 @@ type place struct {
 	url   string
 	empty func(ctx context.Context) error
 	tuned worker.Options
+	// quiet waits until the server has ended what filling the store has set off beside it; nil if there
+	// is no such thing.
+	quiet func(ctx context.Context) error
 }
 
 // sideman is Sideman on any of its backends.

@@ -36,7 +36,7 @@ func enqueueOne[R any](ctx context.Context, c *call) (*Result[R], error) {
 	if err := p.store(ctx); err != nil {
 		return nil, err
 	}
-	if p.seen || res.Status != Ready {
+	if p.seen || p.Records[0] != &res.Record || res.Status != Ready {
 		return ResultOf[R](p) // middleware, or a handler that has run at once, may have kept the record
 	}
 	if err := p.sameTask(); err != nil {
@@ -79,7 +79,7 @@ type Prepared struct {
 	task   string // of the first record, before a duplicate may have replaced it
 	stored bool   // the backend has stored them
 	seen   bool   // middleware has seen them
-	made   bool   // their ids are the App's
+	made   bool   // their ids are the App's own
 }
 
 // Prepare validates and encodes calls, at least one, of one app and one backend.
@@ -175,13 +175,18 @@ func (p *Prepared) store(ctx context.Context) error {
 func (p *Prepared) write(ctx context.Context) error {
 	slot := p.Runtime.slot
 	if !p.Runtime.app.wrapsEnqueue() {
-		if p.made {
-			ctx = newid.With(ctx)
-		}
-		return p.hand(ctx, slot.alias, p.Records)
+		return p.hand(p.mark(ctx), slot.alias, p.Records)
 	}
 	p.seen = true
 	return p.Runtime.app.enqueueChain(p.recheck(p.hand))(ctx, slot.alias, p.Records)
+}
+
+// mark tells the backend, by the context of its call, that the id of a single record is new.
+func (p *Prepared) mark(ctx context.Context) context.Context {
+	if p.made && len(p.Records) == 1 {
+		return newid.With(ctx, p.Records[0].ID)
+	}
+	return ctx
 }
 
 // hand is what all middleware is around.

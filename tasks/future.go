@@ -3,8 +3,6 @@ package tasks
 import (
 	"context"
 	"sync/atomic"
-
-	"github.com/sideman-go/sideman/internal/newid"
 )
 
 // Future is an enqueue that goes on in the background. It is safe for concurrent
@@ -71,10 +69,7 @@ func (t *Task[A, R]) AEnqueue(ctx context.Context, arg A) *Future[R] {
 func (p *Prepared) start(ctx context.Context, done func(error)) {
 	app := p.Runtime.app
 	if async := p.Runtime.slot.async; async != nil && !app.wrapsEnqueue() {
-		if p.made {
-			ctx = newid.With(ctx)
-		}
-		async.AEnqueue(ctx, p.Records, func(err error) {
+		async.AEnqueue(p.mark(ctx), p.Records, func(err error) {
 			if err == nil && app.hooked() {
 				go func() { // hooks may take their time
 					defer done(nil) // also when one calls runtime.Goexit

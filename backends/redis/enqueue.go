@@ -34,7 +34,7 @@ type write struct {
 	encoded []encoded
 	one     [1]encoded // where that of a single record is
 	append  bool       // it's one record that can be appended
-	fresh   bool       // it has ids that can't be there
+	fresh   bool       // it's one record whose id can't be there
 	shard   int
 	size    int
 
@@ -139,7 +139,7 @@ func (b *Backend) Enqueue(ctx context.Context, recs []*tasks.Record) error {
 	if err := b.prepare(w, recs); err != nil {
 		return err
 	}
-	w.fresh = newid.Take(ctx)
+	w.fresh = len(recs) == 1 && newid.Take(ctx, recs[0].ID)
 	if alone, err := b.storeAlone(ctx, w); alone || err != nil {
 		w.fill(recs, err)
 		b.reuse(w)
@@ -184,7 +184,7 @@ func (b *Backend) AEnqueue(ctx context.Context, recs []*tasks.Record, done func(
 		done(err)
 		return
 	}
-	w.fresh = newid.Take(ctx)
+	w.fresh = len(recs) == 1 && newid.Take(ctx, recs[0].ID)
 	stop := func() bool { return true }
 	w.finish = func(err error) {
 		stop()

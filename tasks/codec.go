@@ -30,11 +30,12 @@ func encode(v any, what string, most int) (raw json.RawMessage, err error) {
 	return raw, nil
 }
 
-// marshal is json.Marshal without its escapes for HTML. Most values have nothing to be escaped, and
-// an encoder of their own would cost them as much again.
+// marshal is json.Marshal without its escapes for HTML, which are of <, >, & and, in what is JSON
+// already, of U+2028 and U+2029. Most values have none, and an encoder of their own would cost them as
+// much again.
 func marshal(v any) (json.RawMessage, error) {
 	raw, err := json.Marshal(v)
-	if err != nil || !bytes.Contains(raw, []byte(`\u00`)) {
+	if err != nil || !bytes.Contains(raw, []byte(`\u00`)) && !bytes.Contains(raw, []byte(`\u202`)) {
 		return raw, err
 	}
 	var buf bytes.Buffer

@@ -219,6 +219,8 @@ func TestE6_EncodedFormIsPlainJSON(t *testing.T) {
 		{[]byte("hi"), `"aGk="`},
 		{"nul \x00, bad \xff", `"nul \u0000, bad \ufffd"`},
 		{json.RawMessage("\"raw \xff\""), "\"raw \uFFFD\""},
+		{json.RawMessage("\"raw \u2028\u2029\""), "\"raw \u2028\u2029\""},
+		{"text \u2028", `"text \u2028"`},
 		{1e21, `1e+21`},
 	} {
 		b.Clear()

@@ -162,7 +162,8 @@ local function admit_some()
     return call('EXISTS', P .. 'in') == 1
   end
   if n > 0 then admit(call('HGETALL', P .. 'in')) end
-  call('DEL', P .. 'order')
+  -- If nothing was to be indexed, this mustn't fail where the server takes no writes.
+  if call('EXISTS', P .. 'order') == 1 then redis.pcall('DEL', P .. 'order') end
   return false
 end
 

@@ -138,6 +138,9 @@ func TestDiskCannotBeWritten(t *testing.T) {
 	finds(t, b, "redis.E007")
 	_, err := l.Task.Enqueue(ctx, 100)
 	refused(t, "enqueue", err, "can't write its files")
+	if queues, err := b.Queues(ctx); err != nil || len(queues) == 0 { // nothing waits to be indexed
+		t.Errorf("counts on a server that takes no writes: %v (%v)", queues, err)
+	}
 	finish()
 	time.Sleep(200 * time.Millisecond) // in which the worker tries to settle
 	for _, r := range running {

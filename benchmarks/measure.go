@@ -85,6 +85,15 @@ func enqueueBy(goroutines int) runner {
 	}
 }
 
+// enqueueMany is enqueueBy for a number of tasks instead of a time.
+func enqueueMany(goroutines int) runner {
+	return func(ctx context.Context, c contender, s sizes) (measured, error) {
+		from := time.Now()
+		stored, err := enqueueWhile(ctx, c, goroutines, func(begun int64) bool { return begun <= int64(s.enqueueMany) })
+		return measured{value: float64(stored) / time.Since(from).Seconds()}, err
+	}
+}
+
 // enqueueWhile has goroutines store tasks, one a call, as long as more says so of how many have
 // been begun. It returns how many are stored.
 func enqueueWhile(ctx context.Context, c contender, goroutines int, more func(begun int64) bool) (int64, error) {

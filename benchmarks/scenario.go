@@ -78,6 +78,7 @@ const (
 type sizes struct {
 	drain, drainDefaults, drainMany int
 	enqueueFor                      time.Duration
+	enqueueMany                     int
 	batches                         int
 	pickups, deferred, results      int
 	wal                             int
@@ -89,7 +90,7 @@ type sizes struct {
 
 func fullSizes() sizes {
 	return sizes{
-		drain: 100_000, drainDefaults: 20_000, drainMany: 500_000, enqueueFor: 2 * time.Second, batches: 10,
+		drain: 100_000, drainDefaults: 20_000, drainMany: 500_000, enqueueFor: 2 * time.Second, enqueueMany: 1_000_000, batches: 10,
 		pickups: 300, deferred: 100, results: 100, wal: 20_000,
 		own: 100_000, crew: 400_000, ownEnqueue: 40_000, finished: 1_000_000, queued: 1_000_000,
 	}
@@ -97,7 +98,7 @@ func fullSizes() sizes {
 
 func quickSizes() sizes {
 	return sizes{
-		drain: 3_000, drainDefaults: 500, drainMany: 10_000, enqueueFor: 300 * time.Millisecond, batches: 2,
+		drain: 3_000, drainDefaults: 500, drainMany: 10_000, enqueueFor: 300 * time.Millisecond, enqueueMany: 20_000, batches: 2,
 		pickups: 5, deferred: 10, results: 5, wal: 2_000,
 		own: 5_000, crew: 5_000, ownEnqueue: 2_000, finished: 10_000, queued: 20_000,
 	}
@@ -130,6 +131,8 @@ func scenarios() []scenario {
 		},
 		perSecond("enqueue, 1 goroutine", enqueueBy(1), 2, 1, 1),
 		perSecond("enqueue, 16 goroutines", enqueueBy(16), 5, 2, 5),
+		// So many that Redis can't index all of them afterwards.
+		{name: "enqueue many, 16 goroutines", unit: "tasks/s", run: enqueueMany(16), goals: map[string]goal{onRedis: {}}},
 		perSecond("enqueue, batches of 5000", enqueueBatches(2), 1, 2, 0),
 		{name: "pickup at defaults", unit: "ms", low: true, run: pickup, goals: map[string]goal{
 			onPostgres: {most: 2, most99: 10}, onRedis: {most: 1, most99: 5}, onFile: {most: 5},

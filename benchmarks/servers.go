@@ -82,7 +82,7 @@ func openPair(ctx context.Context, on, dir string, size sizes) (*pair, error) {
 		ours := in(at)
 		return &pair{
 			on: on, ours: ours, peer: &asynqQueue{url: at},
-			raw: &rawSideman{sideman: ours}, full: &filled{sideman: in(strings.TrimSuffix(at, "/0") + "/1"), fill: finishMany, tidy: rewritten(at), n: size.finished},
+			raw: &rawSideman{sideman: ours}, full: &filled{sideman: in(strings.TrimSuffix(at, "/0") + "/1"), fill: finishMany, n: size.finished},
 			cpu: cpuOf(s), about: about, stop: s.Close,
 		}, err
 	}

@@ -2,6 +2,7 @@ package tasks_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"maps"
 	"strings"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/sideman-go/sideman/backends/dummy"
+	"github.com/sideman-go/sideman/backends/immediate"
 	"github.com/sideman-go/sideman/tasks"
 )
 
@@ -224,4 +226,41 @@ func TestEnqueueLogsWithoutArguments(t *testing.T) {
 	res, err := tasks.Define(app, "t", echo).Using(tasks.Metadata("tenant", "secret-1")).Enqueue(t.Context(), "secret-2")
 	wantNil(t, "Enqueue", err)
 	equalSlices(t, "log", log.Lines(), []string{"DEBUG Task id=" + res.ID + " path=t state=enqueued backend=default"})
+}
+
+// What a caller does with its result doesn't reach who has had the record in hand meanwhile.
+func TestResultIsTheCallersAlone(t *testing.T) {
+	var kept *tasks.Record
+	for name, c := range map[string]struct {
+		backend tasks.Backend
+		keep    func(app *tasks.App)
+	}{
+		"enqueue middleware": {dummy.New(), func(app *tasks.App) {
+			app.AroundEnqueue(around(func(recs []*tasks.Record) error {
+				kept = recs[0]
+				return nil
+			}, nil))
+		}},
+		"run middleware of a task that ran at once": {immediate.New(), func(app *tasks.App) {
+			app.AroundRun(func(next tasks.RunFunc) tasks.RunFunc {
+				return func(ctx context.Context, rec *tasks.Record) (json.RawMessage, error) {
+					kept = rec
+					return next(ctx, rec)
+				}
+			})
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			kept = nil
+			app, _ := newApp(t, c.backend)
+			c.keep(app)
+			res, err := tasks.Define(app, "t", echo).Enqueue(t.Context(), "x")
+			if err != nil || kept == nil {
+				t.Fatal(kept, err)
+			}
+			if kept == &res.Record {
+				t.Error("the record that was kept is the result's own")
+			}
+		})
+	}
 }

@@ -36,8 +36,8 @@ const hasExpired = `(t.attempts = 0 AND t.expires_at IS NOT NULL AND t.expires_a
 // Nothing that is deferred is looked at: a level ends where due is in the future.
 //
 // The records are written by their places, all in one scan: joined with them, each would be a
-// scan of its own. What is the same for all is in a SELECT, which is computed once. That is
-// the statement itself, so its records are on their way while the next is written, and none is put by.
+// scan of its own. What is the same for all is in a SELECT, which is computed once. Writing them
+// is the statement itself: a record is on its way while the next is written, and none is put by.
 //
 // The row of the claim is written by the same statement as the records become RUNNING, and
 // so is that of the final ones: a sweep never misses one. They are made from what is locked, and so
@@ -229,7 +229,7 @@ func (b *Backend) claim(ctx context.Context, req *tasks.ClaimRequest, limit int)
 			damaged = append(damaged, r.rec.ID)
 			l.index++
 		case r.rec.Status == tasks.Running:
-			if len(claimed) == cap(claimed) && len(claimed) > 0 {
+			if len(claimed) == cap(claimed) {
 				claimed = slices.Grow(claimed, limit-len(claimed)) // so many will mostly be all
 			}
 			claimed = append(claimed, tasks.Claimed{Record: r.rec, Lease: r.lease(&l)})

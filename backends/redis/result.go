@@ -38,7 +38,7 @@ func (b *Backend) find(ctx context.Context, id string) (*stored, error) {
 	// In this order: what isn't in the first any more is in the second.
 	var text string
 	appended := false
-	err = b.patiently(ctx, reads, func() (err error) {
+	err = b.patiently(ctx, fetches, func() (err error) {
 		text, err = b.client.HGet(ctx, b.prefix(b.shard(id))+"in", id).Result()
 		if appended = err == nil; errors.Is(err, redis.Nil) {
 			return nil
@@ -68,7 +68,7 @@ func (r reading) there() bool { return r.rec != nil || r.err != nil }
 
 // read reads indexed records, each as it was at one time. Its error is one of classify's.
 func (b *Backend) read(ctx context.Context, ids []string) (found []reading, err error) {
-	err = b.patiently(ctx, reads, func() (err error) {
+	err = b.patiently(ctx, fetches, func() (err error) {
 		found, err = b.readOnce(ctx, ids)
 		return err
 	})

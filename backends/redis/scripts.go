@@ -26,13 +26,14 @@ type script struct {
 	lib    bool // it begins with lib.lua, which has arguments of its own
 }
 
-// mode says what may be done when it isn't known whether the server has run a script.
+// mode says what may be done when it isn't known whether the server has run something.
 type mode int
 
 const (
-	once  mode = iota // nothing: running it twice would do harm
-	again             // send it again: running it twice is as running it once
-	reads             // the same, and it changes nothing that a caller asked for
+	once    mode = iota // nothing: running it twice would do harm
+	again               // send it again: running it twice is as running it once
+	reads               // the same, and it changes nothing that a caller asked for
+	fetches             // it only reads, and go-redis has sent it again
 )
 
 type scripts struct {
@@ -140,11 +141,11 @@ func (b *Backend) patiently(ctx context.Context, m mode, fn func() error) error 
 		f := classify(err)
 		if f.maybe {
 			maybes++
-			if maybe == nil && m != reads {
+			if maybe == nil && (m == once || m == again) {
 				maybe = err
 			}
 		}
-		retry := f.passing && time.Since(start) < patience || f.maybe && m != once && maybes < maxTries
+		retry := f.passing && time.Since(start) < patience || f.maybe && (m == again || m == reads) && maybes < maxTries
 		if retry && ctx.Err() == nil && sleep(ctx, b.done, wait) == nil {
 			continue
 		}

@@ -30,10 +30,12 @@ func (b *Backend) AppendFresh(ctx context.Context, recs []*tasks.Record) error {
 	if err := b.store(ctx, b.client, 0, group); err != nil {
 		return err
 	}
+	var faults []error
 	for i, rec := range recs {
 		group[i].fill([]*tasks.Record{rec}, group[i].err)
+		faults = append(faults, group[i].err)
 	}
-	return nil
+	return errors.Join(faults...)
 }
 
 // Verify returns everything in which the indexes and counters don't agree with the records.

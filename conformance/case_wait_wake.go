@@ -132,6 +132,7 @@ func waitWakeCases() []Case {
 				e.pause(20 * time.Millisecond)
 				e.enqueue(h, marker)
 				w.gets(e.wakeUp(h)+e.timing.Notice, marker.ID, "enqueued beside a paused queue")
+				e.pause(20 * time.Millisecond) // until the worker waits again
 				e.setPaused(h, "held", false)
 				w.gets(e.timing.Notice, rec.ID, "its queue was resumed")
 			},

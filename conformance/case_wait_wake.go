@@ -34,12 +34,14 @@ func waitWakeCases() []Case {
 				h, other := e.connect(), e.connect()
 				w := e.idle(h, "new")
 				defer w.stop()
-				e.pause(50 * time.Millisecond)
+				e.pause(30 * time.Millisecond)
 				for range 5 {
+					e.pause(20 * time.Millisecond) // until the worker waits again
 					rec := e.record(inQueue("new"))
 					e.enqueue(other, rec)
 					w.gets(e.timing.Notice, rec.ID, "enqueued by another handle")
 				}
+				e.pause(20 * time.Millisecond) // it is to be stopped while it waits
 			},
 		},
 		{

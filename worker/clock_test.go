@@ -79,7 +79,7 @@ func TestClockJumps(t *testing.T) {
 				id := enqueue(t, long, 0)
 				r := e.start(worker.Options{Lease: 30 * time.Second, SweepInterval: time.Second})
 				synctest.Wait()
-				time.Sleep(9 * time.Second) // a second before it renews
+				time.Sleep(8 * time.Second) // two seconds before it renews, in which a sweep begins: those are 1.1 s apart at most
 				e.store.set(func(m *memory) { m.ahead = tt.jump })
 				time.Sleep(5 * time.Minute)
 				rec := e.status(id, tasks.Successful)
